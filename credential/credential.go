@@ -1,0 +1,307 @@
+// Package credential is what a holder has: a chain of signed blocks that names a
+// policy, a holder key, limits and purposes. Each block names the next holder's
+// public key; no key and no secret travels inside. A block can only narrow.
+//
+// The package is pure; its values are safe for concurrent use.
+package credential
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/sign"
+)
+
+// The errors of this package; all wrap [ErrCredential].
+var (
+	ErrCredential = errors.New("credential")
+	ErrWider      = fmt.Errorf("%w: block is wider than its parent", ErrCredential)
+	ErrIssuer     = fmt.Errorf("%w: not from an issuer that the policy names", ErrCredential)
+)
+
+const (
+	blockType   = "application/writ-block+cbor"
+	grantTyp    = "writ-grant/1"
+	blockTyp    = "writ-block/1"
+	textPrefix  = "writ1."
+	idSize      = 16
+	formVersion = 1
+)
+
+// A HolderKey is a public key inside a block.
+type HolderKey struct {
+	Algorithm sign.Algorithm `cbor:"1,keyasint"`
+	Bytes     []byte         `cbor:"2,keyasint"`
+}
+
+// NewHolderKey returns k as a block holds it.
+func NewHolderKey(k sign.PublicKey) HolderKey { return HolderKey{k.Algorithm(), k.Bytes()} }
+
+// Terms are what every block has. A list that is absent (nil) is inherited; an
+// empty one allows nothing (A20).
+type Terms struct {
+	Holder    HolderKey        `cbor:"10,keyasint"`
+	NotBefore int64            `cbor:"11,keyasint"`           // Unix seconds
+	Expires   int64            `cbor:"12,keyasint"`           // exclusive
+	Audience  *[]string        `cbor:"13,keyasint,omitempty"` // gate groups
+	Depth     int              `cbor:"14,keyasint"`           // delegations that may follow
+	Purposes  *[]string        `cbor:"15,keyasint,omitempty"`
+	Rules     string           `cbor:"16,keyasint,omitempty"` // Cedar
+	Limits    map[string]int64 `cbor:"17,keyasint,omitempty"` // "uses" or a quota's id
+	Pop       op.Level         `cbor:"18,keyasint,omitempty"` // least proof
+	Secrets   *[]string        `cbor:"19,keyasint,omitempty"`
+	Task      string           `cbor:"20,keyasint,omitempty"` // for people
+	Language  *policy.Language `cbor:"21,keyasint,omitempty"` // of Rules
+}
+
+// A Grant is block 0, signed by an issuer.
+type Grant struct {
+	Typ        string        `cbor:"1,keyasint"`
+	ID         []byte        `cbor:"2,keyasint"` // 16 random bytes: the root id
+	Zone       canon.Digest  `cbor:"4,keyasint"`
+	Alias      string        `cbor:"5,keyasint"`
+	MinVersion int64         `cbor:"6,keyasint"`           // least version of the alias's policy
+	Pinned     *canon.Digest `cbor:"7,keyasint,omitempty"` // one policy only; ends with it
+	Subject    op.Subject    `cbor:"8,keyasint"`
+	Terms
+}
+
+// A Delegation is block 1 and on, signed by the holder key of the block before.
+type Delegation struct {
+	Typ   string       `cbor:"1,keyasint"`
+	Prev  canon.Digest `cbor:"3,keyasint"`           // of the complete block before
+	Label string       `cbor:"9,keyasint,omitempty"` // of the delegate; never an entity in rules
+	Terms
+}
+
+type wire struct {
+	_       struct{} `cbor:",toarray"`
+	Version int
+	Blocks  [][]byte
+	Cosigns [][]byte // over block 0's payload, where the policy takes several issuers
+}
+
+// A Chain is a parsed credential whose links hold: every block but the grant is
+// signed by the holder key before it and narrows it. Who signed the grant is not
+// checked yet; see [Chain.Verify].
+type Chain struct {
+	Grant       Grant
+	Delegations []Delegation
+
+	raw     []byte
+	digest  canon.Digest
+	blocks  []canon.Digest
+	cosigns [][]byte
+	first   []byte
+	holders []sign.PublicKey
+}
+
+// Digest returns the SHA-256 of the credential's bytes.
+func (c *Chain) Digest() canon.Digest { return c.digest }
+
+// Bytes returns the credential's bytes.
+func (c *Chain) Bytes() []byte { return slices.Clone(c.raw) }
+
+// Blocks returns the digests of the blocks, the grant's first.
+func (c *Chain) Blocks() []canon.Digest { return c.blocks }
+
+// Holder returns the key that the last block names.
+func (c *Chain) Holder() sign.PublicKey { return c.holders[len(c.holders)-1] }
+
+// Holders returns the keys of all blocks, the grant's first.
+func (c *Chain) Holders() []sign.PublicKey { return c.holders }
+
+// Text returns the credential as text: "writ1." and base64url.
+func (c *Chain) Text() string { return textPrefix + base64.RawURLEncoding.EncodeToString(c.raw) }
+
+// ParseText returns the chain in the text form.
+func ParseText(s string) (*Chain, error) {
+	b64, ok := strings.CutPrefix(strings.TrimSpace(s), textPrefix)
+	if !ok {
+		return nil, fmt.Errorf("%w: parse: does not begin with %s", ErrCredential, textPrefix)
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(b64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: parse: not base64url", ErrCredential)
+	}
+	return Parse(b)
+}
+
+// Parse returns the chain in b: at most 16 KiB and nine blocks. It verifies every
+// signature but the grant's, and that no block is wider than its parent. Errors
+// wrap [ErrCredential] or [ErrWider] and name the block. SPEC CRED-1, CRED-2.
+func Parse(b []byte) (*Chain, error) {
+	if len(b) > MaxBytes {
+		return nil, fmt.Errorf("%w: parse: %d bytes; at most %d", ErrCredential, len(b), MaxBytes)
+	}
+	var w wire
+	if err := canon.DecodeCBOR(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: parse: %w", ErrCredential, err)
+	}
+	if w.Version != formVersion || len(w.Blocks) == 0 || len(w.Blocks) > MaxBlocks || len(w.Cosigns) > maxCosigners {
+		return nil, fmt.Errorf("%w: parse: version %d with %d blocks", ErrCredential, w.Version, len(w.Blocks))
+	}
+	c := &Chain{raw: slices.Clone(b), digest: canon.Hash(b), cosigns: w.Cosigns, first: w.Blocks[0]}
+	for i, block := range w.Blocks {
+		if err := c.add(block); err != nil {
+			return nil, fmt.Errorf("block %d: %w", i, err)
+		}
+	}
+	return c, nil
+}
+
+// add parses a block and joins it to c.
+func (c *Chain) add(block []byte) error {
+	if len(c.blocks) == 0 {
+		payload, err := sign.PayloadUnverified(block) // the issuer's signature is for Verify
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrCredential, err)
+		}
+		if err := canon.DecodeCBOR(payload, &c.Grant); err != nil {
+			return fmt.Errorf("%w: %w", ErrCredential, err)
+		}
+		if c.Grant.Typ != grantTyp || len(c.Grant.ID) != idSize {
+			return fmt.Errorf("%w: not %s", ErrCredential, grantTyp)
+		}
+		return c.join(block, &c.Grant.Terms)
+	}
+	payload, err := sign.Verify1(c.Holder(), blockType, block)
+	if err != nil { //guard:R6 block-signature
+		return fmt.Errorf("%w: %w", ErrCredential, err)
+	}
+	var d Delegation
+	if err := canon.DecodeCBOR(payload, &d); err != nil {
+		return fmt.Errorf("%w: %w", ErrCredential, err)
+	}
+	if d.Typ != blockTyp || d.Prev != c.blocks[len(c.blocks)-1] { //guard:R6 block-link
+		return fmt.Errorf("%w: not %s, or not of the block before", ErrCredential, blockTyp)
+	}
+	if err := narrower(c.terms(), &d.Terms); err != nil {
+		return err
+	}
+	c.Delegations = append(c.Delegations, d)
+	return c.join(block, &d.Terms)
+}
+
+func (c *Chain) join(block []byte, t *Terms) error {
+	if err := t.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCredential, err)
+	}
+	k, err := sign.NewPublicKey(t.Holder.Algorithm, t.Holder.Bytes)
+	if err != nil {
+		return fmt.Errorf("%w: holder: %w", ErrCredential, err)
+	}
+	c.holders = append(c.holders, k)
+	c.blocks = append(c.blocks, canon.Hash(block))
+	return nil
+}
+
+// terms returns the terms of all blocks so far.
+func (c *Chain) terms() []*Terms {
+	out := []*Terms{&c.Grant.Terms}
+	for i := range c.Delegations {
+		out = append(out, &c.Delegations[i].Terms)
+	}
+	return out
+}
+
+func (t *Terms) check() error {
+	for _, l := range []*[]string{t.Audience, t.Purposes, t.Secrets} {
+		if l == nil {
+			continue
+		}
+		if len(*l) > maxListed || slices.ContainsFunc(*l, func(s string) bool { return s == "" || len(s) > maxNameBytes }) {
+			return fmt.Errorf("a list has more than %d entries, or one that is empty or too long", maxListed)
+		}
+	}
+	if t.Expires <= t.NotBefore || t.NotBefore < 0 || t.Depth < 0 || t.Depth >= MaxBlocks {
+		return fmt.Errorf("validity or depth is out of range")
+	}
+	if t.Pop < op.Bearer || t.Pop > op.Person || len(t.Task) > maxTaskBytes || len(t.Limits) > maxLimits {
+		return fmt.Errorf("pop, task or limits is out of range")
+	}
+	for _, n := range t.Limits {
+		if n < 0 { //guard:A7 limit-negative
+			return fmt.Errorf("limits: a limit is negative")
+		}
+	}
+	if (t.Rules == "") != (t.Language == nil) { //guard:A21 block-language
+		return fmt.Errorf("rules need a language, and a language rules")
+	}
+	return nil
+}
+
+// narrower returns an error that wraps [ErrWider] if t allows what the blocks
+// before do not. Rules and limits need no comparing: all of them bind.
+// SPEC CRED-2.
+func narrower(before []*Terms, t *Terms) error {
+	parent := before[len(before)-1]
+	switch {
+	case t.NotBefore < parent.NotBefore || t.Expires > parent.Expires:
+		return fmt.Errorf("%w: validity", ErrWider)
+	case t.Depth >= parent.Depth:
+		return fmt.Errorf("%w: depth", ErrWider)
+	case t.Pop < strictest(before):
+		return fmt.Errorf("%w: pop", ErrWider)
+	case !within(t.Audience, intersect(before, (*Terms).audience)):
+		return fmt.Errorf("%w: audience", ErrWider)
+	case !within(t.Purposes, intersect(before, (*Terms).purposes)):
+		return fmt.Errorf("%w: purposes", ErrWider)
+	case !within(t.Secrets, intersect(before, (*Terms).secrets)):
+		return fmt.Errorf("%w: secrets", ErrWider)
+	}
+	return nil
+}
+
+func (t *Terms) audience() *[]string { return t.Audience }
+func (t *Terms) purposes() *[]string { return t.Purposes }
+func (t *Terms) secrets() *[]string  { return t.Secrets }
+
+func strictest(terms []*Terms) op.Level {
+	var l op.Level
+	for _, t := range terms {
+		l = max(l, t.Pop)
+	}
+	return l
+}
+
+// within reports whether the list allows nothing that bound does not; absent
+// lists inherit.
+func within(list, bound *[]string) bool {
+	if list == nil || bound == nil {
+		return true
+	}
+	return !slices.ContainsFunc(*list, func(s string) bool { return !slices.Contains(*bound, s) })
+}
+
+// intersect returns what all the lists allow, or nil if none is present.
+func intersect(terms []*Terms, list func(*Terms) *[]string) *[]string {
+	var out *[]string
+	for _, t := range terms {
+		l := list(t)
+		switch {
+		case l == nil:
+		case out == nil:
+			c := slices.Clone(*l)
+			out = &c
+		default:
+			c := slices.DeleteFunc(slices.Clone(*out), func(s string) bool { return !slices.Contains(*l, s) })
+			out = &c
+		}
+	}
+	return out
+}
+
+// NewID returns a fresh root id.
+func NewID() []byte {
+	id := make([]byte, idSize)
+	rand.Read(id)
+	return id
+}

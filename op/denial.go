@@ -1,0 +1,59 @@
+package op
+
+import "github.com/writhq/writ/canon"
+
+// A Code says why an operation was refused. Codes are wire values: they are
+// shown to callers, written to the ledger, and never change their meaning.
+type Code string
+
+// The codes of denials. SPEC OP-6.
+const (
+	CredentialInvalid Code = "credential_invalid" // chain, signature, form, expiry or audience
+	ProofRequired     Code = "pop_required"       // no proof of the holder's key
+	ProofInvalid      Code = "pop_invalid"        // the proof does not hold
+	ProofInsufficient Code = "pop_insufficient"   // a stronger proof is demanded
+	Replayed          Code = "replayed"           // this invocation was used before
+	IdemConflict      Code = "idem_conflict"      // other operation under the same idempotency key
+	IdemInProgress    Code = "idem_in_progress"   // the first use of the key has not ended
+	IdemDone          Code = "idem_done"          // the key was used for this operation, which is not done again
+	OperationInvalid  Code = "operation_invalid"  // cannot be mapped to one operation
+	NotDeclared       Code = "not_declared"       // outside the policy's lists of operations, targets, members
+	PurposeInvalid    Code = "purpose_invalid"    // absent, or not in the policy and every block
+	NotPermitted      Code = "not_permitted"      // no rule permits it
+	Forbidden         Code = "forbidden"          // a rule forbids it
+	RuleError         Code = "rule_error"         // a rule could not be evaluated
+	QuotaExceeded     Code = "quota_exceeded"     // a limit of the policy or of a block is used up
+	ApprovalRequired  Code = "approval_required"
+	LineageMissing    Code = "lineage_missing"
+	Revoked           Code = "revoked"
+	PolicyUnknown     Code = "policy_unknown" // the alias does not resolve
+	PolicyChanged     Code = "policy_changed" // not the policy that the holder signed for
+	PolicyExpired     Code = "policy_expired"
+	PolicyStale       Code = "policy_stale"      // no proof that the policy is still in force
+	StateUnavailable  Code = "state_unavailable" // could not be recorded or reserved
+	SecretUnavailable Code = "secret_unavailable"
+	TargetRefused     Code = "target_refused" // the target cannot be reached as the policy demands
+)
+
+// A Denial is a no: a valid, recorded result. It is the only error that is
+// shown to a caller in detail; every other error is shown as "not decided", and
+// is a no as well.
+type Denial struct {
+	Code    Code
+	Rule    string       // id of the rule that decided, or the quota or requirement; "" if none did
+	Control string       // the regulatory requirement that the rule serves; may be ""
+	Reason  string       // one sentence for people; never input that may hold a secret
+	Next    string       // what the holder can do; may be ""
+	Receipt canon.Digest // id of the receipt; zero if the holder could not be told apart
+}
+
+// Error returns the code, and the rule if one decided.
+func (d *Denial) Error() string {
+	if d.Rule == "" {
+		return "denied: " + string(d.Code)
+	}
+	return "denied: " + string(d.Code) + " by " + d.Rule
+}
+
+// Deny returns a Denial with the code and reason.
+func Deny(c Code, reason string) *Denial { return &Denial{Code: c, Reason: reason} }

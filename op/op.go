@@ -1,0 +1,143 @@
+// Package op is the vocabulary of one governed operation: what is about to be
+// done, how rules see it, and the two ways it can be refused. Gateways produce
+// operations, policies read them; the package knows no protocol.
+//
+// The package is pure, and its values are safe for concurrent use once made.
+package op
+
+import "github.com/writhq/writ/canon"
+
+// A Subject is whom a grant was issued to. Rules speak of it as principal.
+type Subject string
+
+// A Level is how strongly a holder proved the possession of its key. The zero
+// Level is none at all.
+type Level int
+
+// The levels, weakest first. SPEC PROOF-1.
+const (
+	Bearer       Level = iota // nothing proven
+	Presentation              // one-time presentation of the credential; the operation is not covered
+	Channel                   // key proven on the channel that carries the operation
+	Signed                    // signature over the whole operation, purpose and lineage
+	Person                    // Signed, by a person or hardware with user verification
+)
+
+// An Operation is the canonical document of what is about to be done.
+//
+// Asked follows from the wire bytes and the target alone, so a holder can sign
+// it; Found holds the facts that the gate adds, among them a salt. Both are
+// deterministic CBOR in the format that Type names. SPEC OP-1.
+type Operation struct {
+	Type  string // such as "http/1"
+	Asked []byte
+	Found []byte
+}
+
+// AskedDigest returns what a holder signs. SPEC OP-2.
+func (o *Operation) AskedDigest() canon.Digest {
+	t := canon.Hash([]byte(o.Type))
+	return canon.Sum("writ-asked/1", t[:], o.Asked)
+}
+
+// Digest returns the operation's digest: over its type, what was asked and what
+// was found. SPEC OP-2.
+func (o *Operation) Digest() canon.Digest {
+	a, f := o.AskedDigest(), canon.Hash(o.Found)
+	return canon.Sum("writ-op/1", a[:], f[:])
+}
+
+// Facts is the part of an operation that the gate found and every type has.
+// A type with more facts embeds it.
+type Facts struct {
+	// Salt is 16 random bytes: without it the digest of an operation with few
+	// possible values could be guessed. SPEC OP-3.
+	Salt []byte `cbor:"1,keyasint"`
+}
+
+// A View is how rules see an operation.
+//
+// Values are bool, int64, string, [Decimal], []string (a set) or
+// map[string]any (a record) of these. SPEC OP-4.
+type View struct {
+	Action   string         // such as "http:POST"
+	Target   string         // id of the target in the policy
+	Resource map[string]any // attributes of Cedar's resource, the same for every declaration of the type
+	Context  map[string]any // what the declaration lists: context.query, context.headers, context.body …
+}
+
+// A Decimal is the lexeme of a number with one to four digits after its point.
+type Decimal string
+
+// A Declaration is one entry of a policy's list of operations: which acts of a
+// type the policy can speak about at all. What it does not list is refused
+// before a rule is asked. Source: spec/policy.md. SPEC OP-5.
+type Declaration struct {
+	Type    string   `json:"type"`              // such as "http"
+	Targets []string `json:"targets"`           // ids of targets
+	Actions []string `json:"actions"`           // such as "http:POST"
+	Headers []string `json:"headers,omitempty"` // lower case; forwarded and seen by rules
+	Query   []Member `json:"query,omitempty"`
+	Body    *Body    `json:"body,omitempty"` // absent: no body
+}
+
+// A Body says which bodies an operation may have.
+type Body struct {
+	Types   []string `json:"types"`             // media types, such as "application/json"
+	Members []Member `json:"members,omitempty"` // for JSON and forms
+	Opaque  bool     `json:"opaque,omitempty"`  // other types pass by their digest
+}
+
+// A Member is one value that a query or body may have, and as what rules see it.
+type Member struct {
+	Path     string `json:"path"` // names joined by dots
+	Type     string `json:"type"` // int, decimal, string, bool, set (of strings), any (passes, rules do not see it)
+	Required bool   `json:"required,omitempty"`
+}
+
+// A Field describes one attribute in a [Shape].
+type Field struct {
+	Name     string
+	Type     FieldType
+	Required bool
+	Fields   []Field // of a Record
+}
+
+// A FieldType is the type of an attribute as rules see it. Its zero is no type.
+type FieldType int
+
+// The types of attributes.
+const (
+	NoType FieldType = iota
+	Bool
+	Int
+	DecimalNumber
+	Text
+	Set // of strings
+	Record
+)
+
+// A Shape is what every [View] of one declaration looks like; rules are
+// type-checked against it when a policy is made.
+type Shape struct {
+	Resource []Field // the same for every declaration of the type
+	Context  []Field // such as the records query, headers, body, with the members that d lists
+}
+
+// A Mapper is the meaning of one operation type: how its documents look to
+// rules. It is pure.
+type Mapper interface {
+	// Type returns the type's name in declarations, such as "http".
+	Type() string
+	// Version returns the version that this mapper implements. A fix that
+	// changes any view is a new version.
+	Version() int
+	// Check returns an error that names the field if d is not a declaration of
+	// this type.
+	Check(d *Declaration) error
+	// Shape returns what views under d look like. d has passed Check.
+	Shape(d *Declaration) Shape
+	// View returns what rules see of o. It gives an error if o is not in its
+	// one form, or if d does not list everything that o has; the caller denies.
+	View(o *Operation, d *Declaration) (*View, error)
+}

@@ -1,0 +1,318 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/sign"
+)
+
+// RootType is the DSSE payload type of a root.
+const RootType = "application/vnd.writ.root.v1+json"
+
+// A Use is what a root allows a key to do. A key does nothing that its entry
+// does not list.
+type Use string
+
+// The uses of keys.
+const (
+	UseRoot   Use = "root"   // sign roots
+	UsePolicy Use = "policy" // sign policies and alias records
+	UseSealer Use = "sealer" // vouch for secrets
+	UseIssuer Use = "issuer" // sign grants
+	UseRevoke Use = "revoke" // revoke
+	UseReader Use = "reader" // read receipts and listings
+)
+
+var uses = []Use{UseRoot, UsePolicy, UseSealer, UseIssuer, UseRevoke, UseReader}
+
+// A RootDocument is the content of a root. Source: spec/root.md.
+type RootDocument struct {
+	Version    int64                `json:"version"`
+	Prev       canon.Digest         `json:"prev"` // digest of version−1; "" for the genesis
+	Expires    int64                `json:"expires"`
+	Root       sign.Quorum          `json:"root"` // who signs roots
+	Principals map[string]Principal `json:"principals"`
+	Namespaces []Namespace          `json:"namespaces"`
+	PolicyLog  Log                  `json:"policy_log"`
+	Gates      []Gate               `json:"gates"`
+	Ceilings   Ceilings             `json:"ceilings"`
+	Algorithms []string             `json:"algorithms"` // that artifacts of the zone may use
+}
+
+// A Principal is a person or service, with its keys and the subjects it is.
+type Principal struct {
+	Keys     []RootKey `json:"keys"`
+	Subjects []string  `json:"subjects,omitempty"`
+}
+
+// A RootKey is a public key and what it may be used for.
+type RootKey struct {
+	Key sign.PublicKey `json:"key"`
+	Use []Use          `json:"use"`
+}
+
+// A Namespace says who may start lines of policies under a prefix, and who may
+// revoke there.
+type Namespace struct {
+	Prefix  string      `json:"prefix"` // ends in /
+	Genesis sign.Quorum `json:"genesis"`
+	Revoke  sign.Quorum `json:"revoke"`
+}
+
+// A Log is a transparency log of the zone.
+type Log struct {
+	Origin string         `json:"origin"`
+	Key    sign.PublicKey `json:"key"`
+}
+
+// A Gate is a gate that the zone knows.
+type Gate struct {
+	ID      string         `json:"id"`
+	Group   string         `json:"group"`
+	Domain  string         `json:"domain"` // replay domain: gates that share their state
+	Region  string         `json:"region,omitempty"`
+	SignKey sign.PublicKey `json:"sign_key"`
+	KEMKeys []KEMKey       `json:"kem_keys"`
+}
+
+// A KEMKey is a key that secrets are sealed to.
+type KEMKey struct {
+	ID     string `json:"id"`     // such as prod/2026-11/1
+	KEM    string `json:"kem"`    // "x-wing"
+	Public []byte `json:"public"` // base64; 1,216 bytes
+}
+
+// Ceilings bound what any policy of the zone may allow.
+type Ceilings struct {
+	MaxStalenessS int64 `json:"max_staleness_s"`
+	MaxTTLS       int64 `json:"max_ttl_s"`
+	MaxDepth      int   `json:"max_depth"`
+	MinSigners    int   `json:"min_signers"` // least threshold of any policy's successor quorum
+}
+
+// A Root is a verified root: the newest of a chain that starts at a pinned
+// digest. It is immutable.
+type Root struct {
+	doc  RootDocument
+	zone canon.Digest
+	id   canon.Digest
+}
+
+// Zone returns the digest of the chain's genesis, which names the zone.
+func (r *Root) Zone() canon.Digest { return r.zone }
+
+// ID returns the root's own digest.
+func (r *Root) ID() canon.Digest { return r.id }
+
+// Document returns the root's content. The caller does not change it.
+func (r *Root) Document() *RootDocument { return &r.doc }
+
+// ParseRoot returns the root document in payload without verifying it. Errors
+// wrap [ErrDocument].
+func ParseRoot(payload []byte) (*RootDocument, error) {
+	if len(payload) > MaxPolicyBytes {
+		return nil, fmt.Errorf("%w: root of %d bytes; at most %d", ErrDocument, len(payload), MaxPolicyBytes)
+	}
+	var d RootDocument
+	if err := canon.DecodeJSON(payload, &d); err != nil {
+		return nil, fmt.Errorf("%w: root: %w", ErrDocument, err)
+	}
+	if err := d.check(); err != nil {
+		return nil, fmt.Errorf("%w: root: %w", ErrDocument, err)
+	}
+	return &d, nil
+}
+
+func (d *RootDocument) check() error {
+	if d.Version < 1 || (d.Version == 1) != d.Prev.IsZero() || d.Expires < 1 {
+		return fmt.Errorf("version, prev or expires: out of order")
+	}
+	if err := d.Root.Check(); err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if err := d.checkPrincipals(); err != nil {
+		return fmt.Errorf("principals: %w", err)
+	}
+	for _, n := range d.Namespaces {
+		if !strings.HasSuffix(n.Prefix, "/") {
+			return fmt.Errorf("namespaces: %q: a prefix ends in /", n.Prefix)
+		}
+		if err := n.Genesis.Check(); err != nil {
+			return fmt.Errorf("namespaces: %s: genesis: %w", n.Prefix, err)
+		}
+		if err := n.Revoke.Check(); err != nil {
+			return fmt.Errorf("namespaces: %s: revoke: %w", n.Prefix, err)
+		}
+	}
+	if d.PolicyLog.Origin == "" || d.PolicyLog.Key.Algorithm() != sign.Ed25519 {
+		return fmt.Errorf("policy_log: origin and an ed25519 key are needed")
+	}
+	return uniqueNames(d.Gates, func(g *Gate) string { return g.ID })
+}
+
+// checkPrincipals refuses a key that two principals have: it would count for
+// two people.
+func (d *RootDocument) checkPrincipals() error {
+	owner := make(map[sign.KeyID]string)
+	for _, name := range sortedKeys(d.Principals) {
+		if err := checkName(name); err != nil {
+			return err
+		}
+		for _, k := range d.Principals[name].Keys {
+			if k.Key.IsZero() {
+				return fmt.Errorf("%s: a key is missing", name)
+			}
+			if _, taken := owner[k.Key.ID()]; taken { //guard:R35 key-has-one-owner
+				return fmt.Errorf("%s: key %s is another's or stands twice", name, k.Key.ID())
+			}
+			owner[k.Key.ID()] = name
+			for _, u := range k.Use {
+				if !slices.Contains(uses, u) {
+					return fmt.Errorf("%s: use %q is unknown", name, u)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Keys returns a lookup of the keys that a principal has for a use.
+func (r *Root) Keys(u Use) sign.Keys { return r.doc.keys(u) }
+
+func (d *RootDocument) keys(u Use) sign.Keys {
+	return func(principal string) []sign.PublicKey {
+		var out []sign.PublicKey
+		for _, k := range d.Principals[principal].Keys {
+			if !slices.Contains(k.Use, u) { //guard:A22 key-use
+				continue
+			}
+			if !contains(d.Algorithms, k.Key.Algorithm().String()) { //guard:R63 key-algorithm
+				continue
+			}
+			out = append(out, k.Key)
+		}
+		return out
+	}
+}
+
+// Owner returns the principal that has the key, or "".
+func (r *Root) Owner(id sign.KeyID) string {
+	for _, name := range sortedKeys(r.doc.Principals) {
+		for _, k := range r.doc.Principals[name].Keys {
+			if k.Key.ID() == id {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// HasUse reports whether the key is listed for the use, by whomever.
+func (r *Root) HasUse(id sign.KeyID, u Use) bool {
+	owner := r.Owner(id)
+	return owner != "" && slices.ContainsFunc(r.Keys(u)(owner), func(k sign.PublicKey) bool { return k.ID() == id })
+}
+
+// SubjectOf reports whether the principal is the subject.
+func (r *Root) SubjectOf(principal string, s op.Subject) bool {
+	return contains(r.doc.Principals[principal].Subjects, string(s))
+}
+
+// Namespace returns the namespace with the longest prefix of alias.
+func (r *Root) Namespace(alias string) (Namespace, bool) {
+	var best Namespace
+	for _, n := range r.doc.Namespaces {
+		if strings.HasPrefix(alias, n.Prefix) && len(n.Prefix) > len(best.Prefix) {
+			best = n
+		}
+	}
+	return best, best.Prefix != ""
+}
+
+// Gate returns the gate with the id.
+func (r *Root) Gate(id string) (Gate, bool) {
+	i := slices.IndexFunc(r.doc.Gates, func(g Gate) bool { return g.ID == id })
+	if i < 0 {
+		return Gate{}, false
+	}
+	return r.doc.Gates[i], true
+}
+
+// Group returns the KEM keys of the gates of a group, each key once, in the
+// root's order. Recipients of secrets come from here alone. SPEC ROOT-4.
+func (r *Root) Group(group string) []KEMKey {
+	var out []KEMKey
+	for _, g := range r.doc.Gates {
+		for _, k := range g.KEMKeys {
+			if g.Group == group && !slices.ContainsFunc(out, func(o KEMKey) bool { return o.ID == k.ID }) {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// VerifyRoots returns the newest root of a chain whose genesis has the digest
+// pin.
+//
+// Version N+1 must carry the threshold of N and its own, and name N as prev. The
+// newest must not have expired at the time at, in Unix seconds. Errors wrap
+// [ErrAuthority] or [ErrDocument]. SPEC ROOT-1, ROOT-2, ROOT-3.
+func VerifyRoots(pin canon.Digest, chain []*sign.Envelope, at int64) (*Root, error) {
+	if len(chain) == 0 || len(chain) > maxRoots {
+		return nil, fmt.Errorf("%w: root: chain of %d", ErrDocument, len(chain))
+	}
+	if pin.IsZero() || chain[0].Digest() != pin { //guard:A1 root-pin
+		return nil, fmt.Errorf("%w: root: the genesis is not the pinned one", ErrAuthority)
+	}
+	var cur *Root
+	for _, e := range chain {
+		next, err := nextRoot(cur, e)
+		if err != nil {
+			return nil, err
+		}
+		cur = next
+	}
+	if cur.doc.Expires <= at { //guard:R47 root-expired
+		return nil, fmt.Errorf("%w: root: version %d has expired; sign a new one: writ root rotate", ErrAuthority, cur.doc.Version)
+	}
+	return cur, nil
+}
+
+func nextRoot(cur *Root, e *sign.Envelope) (*Root, error) {
+	d, err := ParseRoot(e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.Verify(RootType, d.Root, d.keys(UseRoot)); err != nil { //guard:R22 root-own-quorum
+		return nil, fmt.Errorf("%w: root version %d: %w", ErrAuthority, d.Version, err)
+	}
+	next := &Root{doc: *d, zone: e.Digest(), id: e.Digest()}
+	if cur == nil {
+		if d.Version != 1 {
+			return nil, fmt.Errorf("%w: root: the chain starts at version %d", ErrAuthority, d.Version)
+		}
+		return next, nil
+	}
+	if d.Version != cur.doc.Version+1 || d.Prev != cur.id { //guard:R22 root-link
+		return nil, fmt.Errorf("%w: root version %d does not follow %d", ErrAuthority, d.Version, cur.doc.Version)
+	}
+	if _, err := e.Verify(RootType, cur.doc.Root, cur.doc.keys(UseRoot)); err != nil { //guard:R36 root-prev-quorum
+		return nil, fmt.Errorf("%w: root version %d, by the quorum of %d: %w", ErrAuthority, d.Version, cur.doc.Version, err)
+	}
+	next.zone = cur.zone
+	return next, nil
+}

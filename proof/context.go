@@ -1,0 +1,95 @@
+package proof
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/writhq/writ/canon"
+)
+
+// context returns what Writ-Context says of v: the part of an invocation that
+// HTTP has no other place for. Its form is a structured-field dictionary with
+// the members in one order.
+func (v *Invocation) context() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "aud=%q", v.Audience)
+	if v.Purpose != "" {
+		fmt.Fprintf(&b, ", pur=%q", v.Purpose)
+	}
+	if v.Idem != "" {
+		fmt.Fprintf(&b, ", idem=%q", v.Idem)
+	}
+	if v.Policy != nil {
+		fmt.Fprintf(&b, ", pol=%s", ByteSequence(v.Policy[:]))
+	}
+	if len(v.Lineage) > 0 {
+		b.WriteString(", lin=(")
+		for i, l := range v.Lineage {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(ByteSequence(l[:]))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// parseContext parses Writ-Context: it accepts what [Invocation.context] writes,
+// byte for byte, and nothing else. SPEC PROOF-7.
+func parseContext(s string) (*Invocation, error) {
+	if len(s) > maxContextBytes {
+		return nil, fmt.Errorf("%w: %s of %d bytes; at most %d", ErrProof, FieldContext, len(s), maxContextBytes)
+	}
+	v := &Invocation{}
+	for part := range strings.SplitSeq(s, ", ") {
+		key, value, _ := strings.Cut(part, "=")
+		var err error
+		switch key {
+		case "aud":
+			v.Audience, err = unquote(value)
+		case "pur":
+			v.Purpose, err = unquote(value)
+		case "idem":
+			v.Idem, err = unquote(value)
+		case "pol":
+			var d canon.Digest
+			d, err = digestSequence(value)
+			v.Policy = &d
+		case "lin":
+			v.Lineage, err = parseLineage(value)
+		default:
+			err = ErrProof
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: a member is unknown or malformed", ErrProof, FieldContext)
+		}
+	}
+	if v.context() != s { //guard:A15 context-one-form
+		return nil, fmt.Errorf("%w: %s is not in its one form: aud, pur, idem, pol, lin", ErrProof, FieldContext)
+	}
+	return v, nil
+}
+
+func digestSequence(s string) (canon.Digest, error) {
+	b, err := byteSequence(s)
+	if err != nil || len(b) != len(canon.Digest{}) {
+		return canon.Digest{}, ErrProof
+	}
+	return canon.Digest(b), nil
+}
+
+func parseLineage(s string) ([]canon.Digest, error) {
+	if len(s) < 2 || s[0] != '(' || s[len(s)-1] != ')' {
+		return nil, ErrProof
+	}
+	var out []canon.Digest
+	for item := range strings.SplitSeq(s[1:len(s)-1], " ") {
+		d, err := digestSequence(item)
+		if err != nil || len(out) == maxLineage {
+			return nil, ErrProof
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
