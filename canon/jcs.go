@@ -3,6 +3,7 @@ package canon
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -50,32 +51,35 @@ func AppendJSON(b []byte, v *Value) []byte {
 
 // Source: RFC 8785, section 3.2.2.2 "Serialization of Strings".
 func appendText(b []byte, s string) []byte {
-	const hexDigits = "0123456789abcdef"
 	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, `\b`...)
-		case '\f':
-			b = append(b, `\f`...)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\r':
-			b = append(b, `\r`...)
-		case '\t':
-			b = append(b, `\t`...)
-		default:
-			if c < 0x20 {
-				b = append(b, `\u00`...)
-				b = append(b, hexDigits[c>>4], hexDigits[c&15])
-			} else {
-				b = append(b, c)
-			}
+	for {
+		n := plainRun(s)
+		b = append(b, s[:n]...)
+		if n == len(s) {
+			return append(b, '"')
 		}
+		b = appendEscape(b, s[n])
+		s = s[n+1:]
 	}
-	return append(b, '"')
+}
+
+func appendEscape(b []byte, c byte) []byte {
+	const hexDigits = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, `\b`...)
+	case '\f':
+		return append(b, `\f`...)
+	case '\n':
+		return append(b, `\n`...)
+	case '\r':
+		return append(b, `\r`...)
+	case '\t':
+		return append(b, `\t`...)
+	}
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
 // sortMembers puts the members of every object in v in JCS order: by the UTF-16
@@ -117,11 +121,15 @@ func onlyIntegers(v *Value) bool {
 }
 
 // EncodeJSON returns v in the form of RFC 8785, restricted to integers. It gives
-// an error wrapping [ErrForm] if v holds other numbers or null.
+// an error wrapping [ErrForm] if v holds other numbers, null, or text that is
+// not UTF-8. SPEC CANON-5.
 func EncodeJSON(v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode JSON: %w", err)
+	}
+	if replaced(raw) {
+		return nil, fmt.Errorf("%w: JSON: text that is not UTF-8", ErrForm)
 	}
 	t, err := ParseJSON(raw)
 	if err != nil {
@@ -132,6 +140,27 @@ func EncodeJSON(v any) ([]byte, error) {
 	}
 	sortMembers(t)
 	return AppendJSON(nil, t), nil
+}
+
+// replaced reports whether encoding/json wrote an escaped U+FFFD. It does so
+// only in place of bytes that are not UTF-8, where no form is right; U+FFFD
+// itself it writes as it is.
+func replaced(raw []byte) bool {
+	const escaped = `\ufffd`
+	for rest := raw; ; {
+		i := bytes.Index(rest, []byte(escaped))
+		if i < 0 {
+			return false
+		}
+		before := 0 // backslashes
+		for before < i && rest[i-1-before] == '\\' {
+			before++
+		}
+		if before%2 == 0 {
+			return true
+		}
+		rest = rest[i+len(escaped):]
+	}
 }
 
 // DecodeJSON sets *v, a pointer to a struct, to what b says.
@@ -147,7 +176,7 @@ func DecodeJSON(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%w: JSON: %w", ErrForm, err)
+		return fmt.Errorf("%w: JSON: %w", ErrForm, withoutValue(err))
 	}
 	again, err := EncodeJSON(v)
 	if err != nil {
@@ -157,6 +186,16 @@ func DecodeJSON(b []byte, v any) error {
 		return fmt.Errorf("%w: JSON: differs from its own encoding at byte %d", ErrForm, firstDifference(again, b))
 	}
 	return nil
+}
+
+// withoutValue returns err without the number that encoding/json puts into it.
+// The names of fields stay: whoever wrote the document needs them.
+func withoutValue(err error) error {
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("byte %d: field %q is not a %s", e.Offset, e.Field, e.Type)
 }
 
 func firstDifference(a, b []byte) int {

@@ -48,18 +48,20 @@ func (v *Value) Get(name string) (*Value, bool) {
 	return nil, false
 }
 
-// ParseJSON returns the one value that b holds.
+// ParseJSON returns the one value that b holds. The value keeps a copy of b.
 //
 // It is stricter than RFC 8259 requires: names in an object are unique, text is
 // valid UTF-8 without unpaired surrogates, nothing follows the value, and depth
 // and count are bounded ([MaxJSONDepth], [MaxJSONNodes]). Numbers keep their
 // lexeme. Errors wrap [ErrJSON] and give a position, never the text.
 // SPEC CANON-4.
-func ParseJSON(b []byte) (*Value, error) {
+func ParseJSON(b []byte) (*Value, error) { return parseJSON(b, false) }
+
+func parseJSON(b []byte, exact bool) (*Value, error) {
 	if !utf8.Valid(b) {
 		return nil, fmt.Errorf("%w: not UTF-8", ErrJSON)
 	}
-	p := jsonParser{b: b, nodes: MaxJSONNodes}
+	p := jsonParser{b: string(b), nodes: MaxJSONNodes, exact: exact}
 	var v Value
 	p.space()
 	if err := p.value(&v, MaxJSONDepth); err != nil {
@@ -69,13 +71,24 @@ func ParseJSON(b []byte) (*Value, error) {
 	if p.at < len(b) {
 		return nil, p.errorf("something follows the value")
 	}
+	if p.other { //guard:R1 json-exact
+		return nil, fmt.Errorf("%w: JSON: white space, or an escape that need not be", ErrForm)
+	}
 	return &v, nil
 }
 
+// ParseExactJSON returns the value that b holds, as [ParseJSON] does, if b is
+// what [AppendJSON] writes for it: no white space, and no character escaped that
+// need not be. Otherwise its error wraps [ErrForm] or [ErrJSON]. It costs less
+// than writing the value again and comparing. SPEC CANON-4.
+func ParseExactJSON(b []byte) (*Value, error) { return parseJSON(b, true) }
+
 type jsonParser struct {
-	b     []byte
+	b     string // all of it, so that text without escapes is a part of it
 	at    int
 	nodes int
+	exact bool // look for what AppendJSON does not write
+	other bool // there was some
 }
 
 func (p *jsonParser) errorf(what string) error {
@@ -87,6 +100,7 @@ func (p *jsonParser) space() {
 		switch p.b[p.at] {
 		case ' ', '\t', '\n', '\r':
 			p.at++
+			p.other = p.exact
 		default:
 			return
 		}
@@ -131,7 +145,7 @@ func (p *jsonParser) value(v *Value, depth int) error {
 }
 
 func (p *jsonParser) word(v *Value, w string, k Kind) error {
-	if len(p.b)-p.at < len(w) || string(p.b[p.at:p.at+len(w)]) != w {
+	if len(p.b)-p.at < len(w) || p.b[p.at:p.at+len(w)] != w {
 		return p.errorf("unknown word")
 	}
 	p.at += len(w)
@@ -174,7 +188,7 @@ func (p *jsonParser) number(v *Value) error {
 	if p.at-start > maxNumberBytes {
 		return p.errorf("number too long")
 	}
-	v.Kind, v.Text = Number, string(p.b[start:p.at])
+	v.Kind, v.Text = Number, p.b[start:p.at]
 	return nil
 }
 
@@ -214,7 +228,7 @@ func (p *jsonParser) object(v *Value, depth int) error {
 		p.at++
 		return nil
 	}
-	seen := make(map[string]bool)
+	var seen names
 	for {
 		p.space()
 		if p.peek() != '"' {
@@ -224,10 +238,9 @@ func (p *jsonParser) object(v *Value, depth int) error {
 		if err != nil {
 			return err
 		}
-		if seen[name] { //guard:A11 json-duplicate-name
+		if seen.has(v.Members, name) { //guard:A11 json-duplicate-name
 			return p.errorf("name stands twice in one object")
 		}
-		seen[name] = true
 		p.space()
 		if p.peek() != ':' {
 			return p.errorf("want :")
@@ -237,6 +250,9 @@ func (p *jsonParser) object(v *Value, depth int) error {
 		m := Member{Name: name}
 		if err := p.value(&m.Value, depth-1); err != nil {
 			return err
+		}
+		if v.Members == nil {
+			v.Members = make([]Member, 0, firstMembers)
 		}
 		v.Members = append(v.Members, m)
 		p.space()
@@ -250,4 +266,32 @@ func (p *jsonParser) object(v *Value, depth int) error {
 			return p.errorf("want , or }")
 		}
 	}
+}
+
+// names finds names that stand twice in an object: in a small one by comparing,
+// since a map costs more than parsing does. The zero value is ready for use.
+type names struct{ set map[string]bool }
+
+// has reports whether name is that of one of the members, which have only grown
+// since the last call.
+func (n *names) has(members []Member, name string) bool {
+	if len(members) < minNameSet {
+		for i := range members {
+			if members[i].Name == name {
+				return true
+			}
+		}
+		return false
+	}
+	if n.set == nil {
+		n.set = make(map[string]bool, 2*len(members))
+		for i := range members {
+			n.set[members[i].Name] = true
+		}
+	}
+	if n.set[name] {
+		return true
+	}
+	n.set[name] = true
+	return false
 }

@@ -9,6 +9,10 @@ const (
 	MaxJSONNodes = 65536
 	// maxNumberBytes bounds the lexeme of one number.
 	maxNumberBytes = 128
+	// minNameSet is from how many members on an object's names are kept in a set.
+	minNameSet = 24
+	// firstMembers is how many members an object is given room for at first.
+	firstMembers = 8
 	// MaxSafeInteger is 2^53-1, the largest integer that every JSON reader keeps.
 	MaxSafeInteger = 1<<53 - 1
 	// maxCBORDepth, maxCBORArray and maxCBORMap bound a CBOR document.

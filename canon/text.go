@@ -8,22 +8,47 @@ import (
 // text parses a string at p.at, which is a quotation mark.
 func (p *jsonParser) text() (string, error) {
 	p.at++
-	start := p.at
-	for p.at < len(p.b) {
-		switch c := p.b[p.at]; {
-		case c == '"':
-			s := string(p.b[start:p.at])
-			p.at++
-			return s, nil
-		case c == '\\':
-			return p.escaped(append([]byte(nil), p.b[start:p.at]...))
-		case c < 0x20:
-			return "", p.errorf("control character in a string")
-		default:
-			p.at++
+	start := p.at - 1
+	rest := p.b[p.at:]
+	i := plainRun(rest)
+	p.at += i
+	if i == len(rest) {
+		return "", p.errorf("string does not end")
+	}
+	switch rest[i] {
+	case '"':
+		p.at++
+		return rest[:i], nil
+	case '\\':
+		s, err := p.escaped([]byte(rest[:i]))
+		if p.exact && err == nil && string(appendText(nil, s)) != p.b[start:p.at] {
+			p.other = true
+		}
+		return s, err
+	}
+	return "", p.errorf("control character in a string")
+}
+
+// plainRun returns how many bytes s has before the first that a JSON string
+// holds only escaped: a quotation mark, a backslash, a control character.
+func plainRun(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		q, b := w^ones*'"', w^ones*'\\'
+		// A top bit is set in x-n &^ x if a byte of x, the lowest at least, is below n.
+		if ((w-ones*0x20)&^w|(q-ones)&^q|(b-ones)&^b)&tops != 0 {
+			break
 		}
 	}
-	return "", p.errorf("string does not end")
+	for ; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
 }
 
 // escaped parses the rest of a string whose beginning is out and whose next
@@ -52,7 +77,10 @@ func (p *jsonParser) escaped(out []byte) (string, error) {
 
 func (p *jsonParser) escape() (rune, error) {
 	p.at++
-	c := p.peek()
+	if p.at == len(p.b) {
+		return 0, p.errorf("escape is cut short")
+	}
+	c := p.b[p.at]
 	p.at++
 	switch c {
 	case '"', '\\', '/':

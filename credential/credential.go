@@ -76,7 +76,7 @@ type Grant struct {
 // A Delegation is block 1 and on, signed by the holder key of the block before.
 type Delegation struct {
 	Typ   string       `cbor:"1,keyasint"`
-	Prev  canon.Digest `cbor:"3,keyasint"`           // of the complete block before
+	Prev  canon.Digest `cbor:"3,keyasint"`           // id of the block before
 	Label string       `cbor:"9,keyasint,omitempty"` // of the delegate; never an entity in rules
 	Terms
 }
@@ -100,6 +100,7 @@ type Chain struct {
 	blocks  []canon.Digest
 	cosigns [][]byte
 	first   []byte
+	grant   []byte // payload of first
 	holders []sign.PublicKey
 }
 
@@ -109,7 +110,10 @@ func (c *Chain) Digest() canon.Digest { return c.digest }
 // Bytes returns the credential's bytes.
 func (c *Chain) Bytes() []byte { return slices.Clone(c.raw) }
 
-// Blocks returns the digests of the blocks, the grant's first.
+// Blocks returns the ids of the blocks, the grant's first: the digests of what
+// was signed, without the signatures. So a block that is signed again, or a grant
+// whose issuers change places, is the same block to limits and revocations.
+// SPEC CRED-8.
 func (c *Chain) Blocks() []canon.Digest { return c.blocks }
 
 // Holder returns the key that the last block names.
@@ -121,14 +125,14 @@ func (c *Chain) Holders() []sign.PublicKey { return c.holders }
 // Text returns the credential as text: "writ1." and base64url.
 func (c *Chain) Text() string { return textPrefix + base64.RawURLEncoding.EncodeToString(c.raw) }
 
-// ParseText returns the chain in the text form.
+// ParseText returns the chain in the text form; white space may stand around it.
 func ParseText(s string) (*Chain, error) {
 	b64, ok := strings.CutPrefix(strings.TrimSpace(s), textPrefix)
 	if !ok {
 		return nil, fmt.Errorf("%w: parse: does not begin with %s", ErrCredential, textPrefix)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(b64)
-	if err != nil {
+	if err != nil || base64.RawURLEncoding.EncodedLen(len(b)) != len(b64) { // the decoder skips line breaks
 		return nil, fmt.Errorf("%w: parse: not base64url", ErrCredential)
 	}
 	return Parse(b)
@@ -170,7 +174,11 @@ func (c *Chain) add(block []byte) error {
 		if c.Grant.Typ != grantTyp || len(c.Grant.ID) != idSize {
 			return fmt.Errorf("%w: not %s", ErrCredential, grantTyp)
 		}
-		return c.join(block, &c.Grant.Terms)
+		if n := len(c.Grant.Subject); n == 0 || n > maxNameBytes {
+			return fmt.Errorf("%w: subject of %d bytes; want 1 to %d", ErrCredential, n, maxNameBytes)
+		}
+		c.grant = payload
+		return c.join(payload, &c.Grant.Terms)
 	}
 	payload, err := sign.Verify1(c.Holder(), blockType, block)
 	if err != nil { //guard:R6 block-signature
@@ -183,14 +191,17 @@ func (c *Chain) add(block []byte) error {
 	if d.Typ != blockTyp || d.Prev != c.blocks[len(c.blocks)-1] { //guard:R6 block-link
 		return fmt.Errorf("%w: not %s, or not of the block before", ErrCredential, blockTyp)
 	}
-	if err := narrower(c.terms(), &d.Terms); err != nil {
+	if len(d.Label) > maxNameBytes {
+		return fmt.Errorf("%w: label of %d bytes; at most %d", ErrCredential, len(d.Label), maxNameBytes)
+	}
+	if err := narrower(c.terms(), &d.Terms); err != nil { //guard:R40 R6 block-narrower
 		return err
 	}
 	c.Delegations = append(c.Delegations, d)
-	return c.join(block, &d.Terms)
+	return c.join(payload, &d.Terms)
 }
 
-func (c *Chain) join(block []byte, t *Terms) error {
+func (c *Chain) join(payload []byte, t *Terms) error {
 	if err := t.check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrCredential, err)
 	}
@@ -199,7 +210,7 @@ func (c *Chain) join(block []byte, t *Terms) error {
 		return fmt.Errorf("%w: holder: %w", ErrCredential, err)
 	}
 	c.holders = append(c.holders, k)
-	c.blocks = append(c.blocks, canon.Hash(block))
+	c.blocks = append(c.blocks, canon.Hash(payload))
 	return nil
 }
 
@@ -244,17 +255,17 @@ func (t *Terms) check() error {
 func narrower(before []*Terms, t *Terms) error {
 	parent := before[len(before)-1]
 	switch {
-	case t.NotBefore < parent.NotBefore || t.Expires > parent.Expires:
+	case t.NotBefore < parent.NotBefore || t.Expires > parent.Expires: //guard:R40 narrow-validity
 		return fmt.Errorf("%w: validity", ErrWider)
-	case t.Depth >= parent.Depth:
+	case t.Depth >= parent.Depth: //guard:R40 narrow-depth
 		return fmt.Errorf("%w: depth", ErrWider)
-	case t.Pop < strictest(before):
+	case t.Pop < strictest(before): //guard:R40 narrow-pop
 		return fmt.Errorf("%w: pop", ErrWider)
-	case !within(t.Audience, intersect(before, (*Terms).audience)):
+	case !within(t.Audience, intersect(before, (*Terms).audience)): //guard:R40 narrow-audience
 		return fmt.Errorf("%w: audience", ErrWider)
-	case !within(t.Purposes, intersect(before, (*Terms).purposes)):
+	case !within(t.Purposes, intersect(before, (*Terms).purposes)): //guard:R40 narrow-purposes
 		return fmt.Errorf("%w: purposes", ErrWider)
-	case !within(t.Secrets, intersect(before, (*Terms).secrets)):
+	case !within(t.Secrets, intersect(before, (*Terms).secrets)): //guard:R40 narrow-secrets
 		return fmt.Errorf("%w: secrets", ErrWider)
 	}
 	return nil

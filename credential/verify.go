@@ -26,10 +26,13 @@ type Verified struct {
 // Verify returns c as verified under p and r: zone, alias and version, the
 // issuers' signatures, lifetimes and depth, and the rules of each block. It does
 // not look at the clock; see [Verified.Admit]. Errors wrap [ErrCredential] or
-// [ErrIssuer]. SPEC CRED-3, CRED-4, CRED-5.
+// [ErrIssuer]. SPEC CRED-3, CRED-4, CRED-5, CRED-9.
 func (c *Chain) Verify(p *policy.Verified, r *policy.Root) (*Verified, error) {
+	if p == nil || p.Document() == nil {
+		return nil, fmt.Errorf("%w: there is no verified policy", ErrCredential)
+	}
 	g, d := &c.Grant, p.Document()
-	if g.Zone != r.Zone() { //guard:R45 grant-zone
+	if g.Zone != r.Zone() || g.Zone != p.Zone() { //guard:R45 A1 grant-zone
 		return nil, fmt.Errorf("%w: of another zone", ErrCredential)
 	}
 	if g.Alias != d.Alias || g.MinVersion > d.Version { //guard:R29 grant-version
@@ -41,11 +44,8 @@ func (c *Chain) Verify(p *policy.Verified, r *policy.Root) (*Verified, error) {
 	if err := c.verifyIssuers(d, r); err != nil {
 		return nil, err
 	}
-	if g.Depth > min(d.Delegation.MaxDepth, r.Document().Ceilings.MaxDepth) { //guard:R47 grant-depth
-		return nil, fmt.Errorf("%w: depth %d is more than the policy allows", ErrCredential, g.Depth)
-	}
-	if g.Expires-g.NotBefore > d.Delegation.MaxTTLS { //guard:R40 grant-ttl
-		return nil, fmt.Errorf("%w: valid for %d s; the policy allows %d", ErrCredential, g.Expires-g.NotBefore, d.Delegation.MaxTTLS)
+	if err := c.checkBounds(d, r.Document()); err != nil {
+		return nil, err
 	}
 	all := c.terms()
 	v := &Verified{
@@ -61,6 +61,23 @@ func (c *Chain) Verify(p *policy.Verified, r *policy.Root) (*Verified, error) {
 		}
 	}
 	return v, nil
+}
+
+// checkBounds refuses what policy and root let no credential have.
+func (c *Chain) checkBounds(d *policy.Document, r *policy.RootDocument) error {
+	g := &c.Grant
+	if g.Depth > min(d.Delegation.MaxDepth, r.Ceilings.MaxDepth) { //guard:R47 grant-depth
+		return fmt.Errorf("%w: depth %d is more than policy or root allow", ErrCredential, g.Depth)
+	}
+	if g.Expires-g.NotBefore > min(d.Delegation.MaxTTLS, r.Ceilings.MaxTTLS) { //guard:R40 grant-ttl
+		return fmt.Errorf("%w: valid for %d s, which is more than policy or root allow", ErrCredential, g.Expires-g.NotBefore)
+	}
+	for i, k := range c.holders {
+		if !slices.Contains(r.Algorithms, k.Algorithm().String()) { //guard:R63 holder-algorithm
+			return fmt.Errorf("%w: block %d: the root does not allow %s", ErrCredential, i, k.Algorithm())
+		}
+	}
+	return nil
 }
 
 func (v *Verified) addRules(p *policy.Verified, t *Terms) error {
@@ -100,17 +117,13 @@ func (c *Chain) verifyIssuers(d *policy.Document, r *policy.Root) error {
 }
 
 func (c *Chain) issuerOf(block []byte, d *policy.Document, r *policy.Root) (string, error) {
-	want, err := sign.PayloadUnverified(c.first)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrIssuer, err)
-	}
 	for _, is := range d.Delegation.Issuers {
 		if !covers(is.Subjects, c.Grant.Subject) { //guard:A22 issuer-subjects
 			continue
 		}
 		for _, k := range r.Keys(policy.UseIssuer)(is.Principal) {
 			payload, err := sign.Verify1(k, blockType, block)
-			if err == nil && string(payload) == string(want) {
+			if err == nil && string(payload) == string(c.grant) {
 				return is.Principal, nil
 			}
 		}

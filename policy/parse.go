@@ -185,9 +185,8 @@ func (d *Document) checkTarget(t *Target) error {
 		if t.Inject.Name == "" {
 			return fmt.Errorf("inject: name is missing")
 		}
-	case "sigv4", "client_certificate":
 	default:
-		return fmt.Errorf("inject: want none, header, basic, query, sigv4 or client_certificate")
+		return fmt.Errorf("inject: %w: %q; want none, header, basic or query", ErrUnsupported, t.Inject.How)
 	}
 	if _, ok := d.Secret(t.Secret); ok != secret {
 		return fmt.Errorf("secret: must be the id of a listed secret, or absent with inject none")

@@ -37,8 +37,8 @@ type Message struct {
 	HasBody   bool
 }
 
-// field returns the one value of the field. A field that is absent, or stands
-// twice, has none.
+// field returns the one value of the field, without the white space around it. A
+// field that is absent, or stands twice, has none.
 func (m *Message) field(name string) (string, bool) {
 	value, n := "", 0
 	for _, f := range m.Fields {
@@ -47,7 +47,7 @@ func (m *Message) field(name string) (string, bool) {
 			n++
 		}
 	}
-	return value, n == 1
+	return strings.Trim(value, " \t"), n == 1 // RFC 9110, section 5.5: no other white space
 }
 
 // Has reports whether the message has the field at all.
@@ -82,6 +82,9 @@ func (m *Message) components() []string {
 //
 // Source: RFC 9421, section 3.1. SPEC PROOF-5.
 func SignHTTP(m *Message, v *Invocation, holder sign.Signer, cover []string) error {
+	if _, err := parseContext(v.context()); err != nil {
+		return fmt.Errorf("sign: purpose, audience or idempotency key is not plain text: %w", err)
+	}
 	m.Fields = append(m.Fields, [2]string{FieldContext, v.context()})
 	if m.HasBody {
 		m.Fields = append(m.Fields, [2]string{FieldDigest, ContentDigest(m.Body)})
@@ -128,7 +131,7 @@ func (m *Message) base(names []string, params string) ([]byte, error) {
 			if !ok { //guard:A10 covered-once
 				return nil, fmt.Errorf("%w: field %s is absent or stands twice", ErrCovered, n)
 			}
-			value = strings.TrimSpace(v)
+			value = v
 		}
 		if strings.ContainsAny(value, "\r\n") {
 			return nil, fmt.Errorf("%w: field %s has a line break", ErrCovered, n)
@@ -192,8 +195,8 @@ func (m *Message) verifySignature(k sign.PublicKey, base []byte) error {
 	text, ok := m.field(FieldSignature)
 	b64, okP := strings.CutPrefix(text, httpLabel+"=:")
 	b64, okS := strings.CutSuffix(b64, ":")
-	sig, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if !ok || !okP || !okS || err != nil {
+	sig, okB := decodeBase64(base64.StdEncoding, b64)
+	if !ok || !okP || !okS || !okB {
 		return fmt.Errorf("%w: %s is not one byte sequence named %s", ErrProof, FieldSignature, httpLabel)
 	}
 	if err := k.Verify(base, sig); err != nil { //guard:R5 http-signature
@@ -252,11 +255,18 @@ func byteSequence(s string) ([]byte, error) {
 	if len(s) < 2 || s[0] != ':' || s[len(s)-1] != ':' {
 		return nil, fmt.Errorf("%w: not a byte sequence", ErrProof)
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(s[1 : len(s)-1])
-	if err != nil {
+	b, ok := decodeBase64(base64.StdEncoding, s[1:len(s)-1])
+	if !ok {
 		return nil, fmt.Errorf("%w: not a byte sequence", ErrProof)
 	}
 	return b, nil
+}
+
+// decodeBase64 decodes s, which must be what enc writes and nothing else: the
+// decoder alone skips line breaks, also in strict mode.
+func decodeBase64(enc *base64.Encoding, s string) ([]byte, bool) {
+	b, err := enc.Strict().DecodeString(s)
+	return b, err == nil && enc.EncodedLen(len(b)) == len(s)
 }
 
 // input is a parsed Signature-Input.
@@ -304,7 +314,7 @@ func (in *input) parseParams(rest string) error {
 		case "nonce":
 			var s string
 			if s, err = unquote(value); err == nil {
-				in.jti, err = base64.RawURLEncoding.Strict().DecodeString(s)
+				in.jti, err = base64.RawURLEncoding.Strict().DecodeString(s) // s has no line breaks
 			}
 		case "keyid":
 			in.keyID, err = unquote(value)

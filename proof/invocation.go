@@ -89,7 +89,7 @@ func (v *Invocation) check(at int64) error {
 	if len(v.JTI) != jtiSize || len(v.Purpose) > maxTokenBytes || len(v.Idem) > maxTokenBytes || v.Audience == "" || len(v.Audience) > maxTokenBytes || len(v.Lineage) > maxLineage {
 		return fmt.Errorf("%w: invocation: a field is missing or too long", ErrProof)
 	}
-	if v.Expires <= v.IssuedAt || v.Expires-v.IssuedAt > MaxLifetime { //guard:A14 proof-lifetime
+	if v.IssuedAt < 0 || v.Expires <= v.IssuedAt || v.Expires-v.IssuedAt > MaxLifetime { //guard:A14 proof-lifetime
 		return fmt.Errorf("%w: valid for more than %d s, or not at all", ErrTime, MaxLifetime)
 	}
 	if at < v.IssuedAt-Skew || at >= v.Expires+Skew { //guard:R18 proof-time

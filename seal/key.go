@@ -4,6 +4,7 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"fmt"
+	"io"
 
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/secret"
@@ -45,6 +46,9 @@ func NewGateKey(id string, seed secret.Bytes) (GateKey, error) {
 		return r.Open(aad, ct)
 	}}, nil
 }
+
+// Format writes "seal.GateKey" for every verb and flag.
+func (GateKey) Format(f fmt.State, _ rune) { io.WriteString(f, "seal.GateKey") }
 
 // ID returns the key's id.
 func (k GateKey) ID() string { return k.id }

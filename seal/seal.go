@@ -136,11 +136,16 @@ func gcm(key []byte) (cipher.AEAD, error) {
 
 // Seal returns s encrypted under p to the keys, which come from the pinned
 // root's group that p names for the secret ([policy.Root.Group]) and nowhere
-// else. It needs no private key. st says what the secret is; salt is the one its
-// statement commits to.
+// else. It needs no private key. st says what the secret is, and commits to v.
 //
 // Source: RFC 9180, "Encryption to a Public Key". SPEC SEAL-1, SEAL-2, SEAL-3.
 func Seal(p *policy.Verified, st *Signed, keys []policy.KEMKey, v *Value) ([]byte, error) {
+	if p == nil || p.Document() == nil {
+		return nil, fmt.Errorf("%w: there is no verified policy", ErrSeal)
+	}
+	if len(v.Salt) != saltSize || st.Statement.Commitment != commitment(v) {
+		return nil, fmt.Errorf("%w: the statement does not commit to this value, so it would never open", ErrSeal)
+	}
 	d, ok := p.Document().Secret(st.Statement.ID)
 	if !ok || d.Kind != st.Statement.Kind || p.Document().Alias != st.Statement.Alias { //guard:A4 seal-declared
 		return nil, fmt.Errorf("%w: the policy does not list secret %q of kind %s", ErrSeal, st.Statement.ID, st.Statement.Kind)
@@ -195,7 +200,11 @@ func encrypt(h0 [sha256.Size]byte, header []byte, keys []policy.KEMKey, v *Value
 	if err != nil {
 		return nil, err
 	}
-	return canon.EncodeCBOR(&b)
+	sealed, err := canon.EncodeCBOR(&b)
+	if err == nil && len(sealed) > MaxBlobBytes {
+		return nil, fmt.Errorf("%w: %d bytes for %d recipients; at most %d", ErrSeal, len(sealed), len(keys), MaxBlobBytes)
+	}
+	return sealed, err
 }
 
 func wrapTo(k policy.KEMKey, h0 [sha256.Size]byte, aad, dek []byte) (wrap, error) {
@@ -232,8 +241,11 @@ type Value struct {
 // Source: RFC 9180, "Encryption to a Public Key". SPEC SEAL-3, SEAL-4, SEAL-5.
 func Open(k GateKey, p *policy.Verified, st *Signed, sealed []byte) (*Value, error) {
 	b, h, err := parse(sealed)
-	if err != nil || p == nil || k.open == nil {
+	if err != nil || p == nil || st == nil || k.open == nil {
 		return nil, ErrOpen
+	}
+	if p.ID().IsZero() || p.Zone().IsZero() { //guard:R1 open-zero-policy
+		return nil, ErrOpen // a policy that nobody verified
 	}
 	s := st.Statement
 	if h.Statement != st.Digest() { //guard:R1 open-statement

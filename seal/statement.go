@@ -57,16 +57,26 @@ func commitment(v *Value) (d canon.Digest) {
 	return d
 }
 
-// NewStatement returns the statement that v is the value of version of the
-// secret id under p, for sealers to sign. at is in Unix seconds.
-func NewStatement(p *policy.Verified, id string, version int64, v *Value, at int64) (*Signed, error) {
-	d, ok := p.Document().Secret(id)
+// A Name says which version of which secret of a policy a statement is about.
+type Name struct {
+	ID       string // of the secret in the policy
+	Version  int64  // 1 or more, growing
+	IssuedAt int64  // Unix seconds
+}
+
+// NewStatement returns the statement that v is the value of n under p, for
+// sealers to sign. Errors wrap [ErrSeal].
+func NewStatement(p *policy.Verified, n Name, v *Value) (*Signed, error) {
+	if p == nil || p.Document() == nil {
+		return nil, fmt.Errorf("%w: there is no verified policy", ErrSeal)
+	}
+	d, ok := p.Document().Secret(n.ID)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s does not list secret %q", ErrSeal, p.Document().Alias, id)
+		return nil, fmt.Errorf("%w: %s does not list secret %q", ErrSeal, p.Document().Alias, n.ID)
 	}
 	payload, err := canon.EncodeCBOR(&Statement{
-		Typ: statementTyp, Zone: p.Zone(), Alias: p.Document().Alias, ID: id, Version: version,
-		Policy: p.ID(), Commitment: commitment(v), Kind: d.Kind, IssuedAt: at,
+		Typ: statementTyp, Zone: p.Zone(), Alias: p.Document().Alias, ID: n.ID, Version: n.Version,
+		Policy: p.ID(), Commitment: commitment(v), Kind: d.Kind, IssuedAt: n.IssuedAt,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSeal, err)
@@ -94,7 +104,10 @@ func ParseStatement(e *sign.Envelope) (*Signed, error) {
 // statement, and that policy is p or one of its ancestors: a sealer is judged
 // under the policy that the statement names. Errors wrap [ErrSeal]. SPEC SEAL-7.
 func (s *Signed) Verify(r *policy.Root, p *policy.Verified) error {
-	if s.Statement.Zone != r.Zone() { //guard:A1 statement-zone
+	if p == nil || p.Document() == nil {
+		return fmt.Errorf("%w: statement: there is no verified policy", ErrSeal)
+	}
+	if s.Statement.Zone != r.Zone() || s.Statement.Zone != p.Zone() { //guard:A1 statement-zone
 		return fmt.Errorf("%w: statement: of another zone", ErrSeal)
 	}
 	for q := p; q != nil; q = q.Prev() {

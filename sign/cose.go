@@ -38,6 +38,9 @@ func toBeSigned(header, payload []byte) ([]byte, error) {
 //
 // Source: RFC 9052, section 4.2; RFC 9596. SPEC SIGN-6.
 func Sign1(s Signer, typ string, payload []byte) ([]byte, error) {
+	if payload == nil {
+		payload = []byte{} // an empty payload is not an absent one
+	}
 	header, err := canon.EncodeCBOR(protected{s.Public().Algorithm(), typ})
 	if err != nil {
 		return nil, err
@@ -90,6 +93,9 @@ func parse1(block []byte) (m sign1, header protected, err error) {
 	}
 	if err := canon.DecodeCBOR(block, &m); err != nil {
 		return m, header, fmt.Errorf("parse block: %w", err)
+	}
+	if m.Protected == nil || m.Payload == nil || m.Signature == nil { // null, which CBOR has beside the empty string
+		return m, header, fmt.Errorf("%w: block: a part is null", canon.ErrForm)
 	}
 	if m.Unprotected == nil || len(m.Unprotected) > 0 { //guard:A22 cose-unprotected-empty
 		return m, header, fmt.Errorf("%w: block: unprotected header is not empty", canon.ErrForm)

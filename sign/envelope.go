@@ -64,17 +64,17 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("%w: envelope with %d signatures; at most %d", canon.ErrForm, len(j.Signatures), maxSignatures)
 	}
 	e := &Envelope{PayloadType: j.PayloadType}
-	var err error
-	if e.Payload, err = base64.StdEncoding.Strict().DecodeString(j.Payload); err != nil {
+	var ok bool
+	if e.Payload, ok = decodeBase64(base64.StdEncoding, j.Payload); !ok {
 		return nil, fmt.Errorf("%w: envelope: payload is not base64", canon.ErrForm)
 	}
 	for i, s := range j.Signatures {
-		id, err := base64.RawURLEncoding.Strict().DecodeString(s.KeyID)
-		if err != nil || len(id) != len(KeyID{}) {
+		id, ok := decodeBase64(base64.RawURLEncoding, s.KeyID)
+		if !ok || len(id) != len(KeyID{}) {
 			return nil, fmt.Errorf("%w: envelope: signature %d: keyid is not a thumbprint", canon.ErrForm, i)
 		}
-		sig, err := base64.StdEncoding.Strict().DecodeString(s.Sig)
-		if err != nil {
+		sig, ok := decodeBase64(base64.StdEncoding, s.Sig)
+		if !ok {
 			return nil, fmt.Errorf("%w: envelope: signature %d: not base64", canon.ErrForm, i)
 		}
 		e.Signatures = append(e.Signatures, Signature{KeyID(id), sig})

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"io"
 	"math/big"
 
 	"github.com/writhq/writ/secret"
@@ -97,8 +98,17 @@ func ParsePrivateKey(s secret.Bytes) (PrivateKey, error) {
 // Public returns the key that verifies.
 func (k PrivateKey) Public() PublicKey { return k.public }
 
-// Crypto returns the key as the standard library's type, for TLS and the like.
-func (k PrivateKey) Crypto() crypto.Signer { return k.key() }
+// Crypto returns the key as the standard library's type, for TLS and the like;
+// nil for the zero PrivateKey.
+func (k PrivateKey) Crypto() crypto.Signer {
+	if k.key == nil {
+		return nil
+	}
+	return k.key()
+}
+
+// Format writes "sign.PrivateKey" for every verb and flag.
+func (PrivateKey) Format(f fmt.State, _ rune) { io.WriteString(f, "sign.PrivateKey") }
 
 // Sign returns the signature over msg.
 func (k PrivateKey) Sign(msg []byte) ([]byte, error) {
@@ -126,7 +136,7 @@ func rawP256(der []byte) ([]byte, error) {
 		v.S.Sub(elliptic.P256().Params().N, v.S)
 	}
 	out := make([]byte, p256SignatureSize)
-	v.R.FillBytes(out[:32])
-	v.S.FillBytes(out[32:])
+	v.R.FillBytes(out[:p256CoordinateSize])
+	v.S.FillBytes(out[p256CoordinateSize:])
 	return out, nil
 }

@@ -99,8 +99,7 @@ func NewPublicKey(a Algorithm, raw []byte) (PublicKey, error) {
 			return PublicKey{}, fmt.Errorf("%w: ed25519: point of small order", ErrKey)
 		}
 	case P256:
-		x, y := elliptic.UnmarshalCompressed(elliptic.P256(), raw)
-		if x == nil || string(elliptic.MarshalCompressed(elliptic.P256(), x, y)) != string(raw) {
+		if uncompressed(raw) == nil {
 			return PublicKey{}, fmt.Errorf("%w: p256: not a compressed point on the curve", ErrKey)
 		}
 	default:
@@ -109,11 +108,35 @@ func NewPublicKey(a Algorithm, raw []byte) (PublicKey, error) {
 	return PublicKey{a, string(raw)}, nil
 }
 
+// uncompressed returns a compressed point of P-256 as 0x04 ‖ x ‖ y, or nil if
+// raw is not the one compressed form of a point on the curve.
+func uncompressed(raw []byte) []byte {
+	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), raw)
+	if x == nil {
+		return nil
+	}
+	b := make([]byte, 1+2*p256CoordinateSize)
+	b[0] = 4
+	x.FillBytes(b[1 : 1+p256CoordinateSize])
+	y.FillBytes(b[1+p256CoordinateSize:])
+	return b
+}
+
+// decodeBase64 decodes s, which must be what enc writes and nothing else: the
+// decoder alone skips line breaks, also in strict mode.
+func decodeBase64(enc *base64.Encoding, s string) ([]byte, bool) {
+	b, err := enc.Strict().DecodeString(s)
+	return b, err == nil && enc.EncodedLen(len(b)) == len(s)
+}
+
 // ParsePublicKey returns the key that String wrote as s.
 func ParsePublicKey(s string) (PublicKey, error) {
 	name, text, _ := strings.Cut(s, ":")
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(text) > maxKeyText {
+	if len(text) > maxKeyText {
+		return PublicKey{}, fmt.Errorf("%w: %d characters; at most %d", ErrKey, len(text), maxKeyText)
+	}
+	raw, ok := decodeBase64(base64.RawURLEncoding, text)
+	if !ok {
 		return PublicKey{}, fmt.Errorf("%w: not base64url", ErrKey)
 	}
 	for _, a := range []Algorithm{Ed25519, P256} {
@@ -141,15 +164,19 @@ func (k PublicKey) ID() KeyID {
 	case Ed25519:
 		jwk = `{"crv":"Ed25519","kty":"OKP","x":"` + b64([]byte(k.raw)) + `"}`
 	case P256:
-		p := k.ecdsa()
-		jwk = `{"crv":"P-256","kty":"EC","x":"` + b64(p.X.FillBytes(make([]byte, 32))) + `","y":"` + b64(p.Y.FillBytes(make([]byte, 32))) + `"}`
+		xy := uncompressed([]byte(k.raw))[1:]
+		jwk = `{"crv":"P-256","kty":"EC","x":"` + b64(xy[:p256CoordinateSize]) + `","y":"` + b64(xy[p256CoordinateSize:]) + `"}`
 	}
 	return KeyID(sha256.Sum256([]byte(jwk)))
 }
 
+// ecdsa returns k, a key of P-256, as the standard library's type.
 func (k PublicKey) ecdsa() *ecdsa.PublicKey {
-	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), []byte(k.raw))
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
+	p, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), uncompressed([]byte(k.raw)))
+	if err != nil {
+		panic("sign: a PublicKey that is not on the curve")
+	}
+	return p
 }
 
 // Crypto returns k as the standard library's type, for TLS and the like; nil for
@@ -170,9 +197,15 @@ func FromCrypto(key any) (PublicKey, error) {
 	case ed25519.PublicKey:
 		return NewPublicKey(Ed25519, k)
 	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() {
-			return NewPublicKey(P256, elliptic.MarshalCompressed(k.Curve, k.X, k.Y))
+		if k.Curve != elliptic.P256() {
+			break
 		}
+		b, err := k.Bytes()
+		if err != nil {
+			return PublicKey{}, fmt.Errorf("%w: p256: not a point on the curve", ErrKey)
+		}
+		compressed := append([]byte{2 | b[len(b)-1]&1}, b[1:1+p256CoordinateSize]...)
+		return NewPublicKey(P256, compressed)
 	}
 	return PublicKey{}, fmt.Errorf("%w: unknown algorithm", ErrKey)
 }
@@ -197,7 +230,7 @@ func (k PublicKey) verifyP256(msg, sig []byte) bool {
 	if len(sig) != p256SignatureSize {
 		return false
 	}
-	r, s := new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])
+	r, s := new(big.Int).SetBytes(sig[:p256CoordinateSize]), new(big.Int).SetBytes(sig[p256CoordinateSize:])
 	if s.Cmp(halfOrder()) > 0 { //guard:A22 signature-low-s
 		return false // the other s of the pair: a second form of the same signature
 	}

@@ -95,6 +95,25 @@ func (z *Zone) Apply(b []byte) (*Entry, error) {
 	return e, nil
 }
 
+// Admit is Apply for a log that takes no entry without authority: on any error
+// the state is as it was, and the entry does not count.
+func (z *Zone) Admit(b []byte) error {
+	e, err := ParseEntry(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if e.LoggedAt < z.last {
+		return fmt.Errorf("%w: earlier than the entry before", ErrOrder)
+	}
+	if err := z.apply(e); err != nil { //guard:R22 admit-authority
+		return err
+	}
+	z.size++
+	z.last = e.LoggedAt
+	return nil
+}
+
+// apply changes z only if it returns nil.
 func (z *Zone) apply(e *Entry) error {
 	switch e.Envelope.PayloadType {
 	case policy.RootType:

@@ -1,0 +1,122 @@
+// Package api is the client side of Writ: a transport by which an existing
+// program uses a credential, and the client of a server's control API.
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/proof"
+	"github.com/writhq/writ/sign"
+)
+
+// ErrAPI is wrapped by every error of this package.
+var ErrAPI = errors.New("api")
+
+// A Transport is an [http.RoundTripper] that proves every request to a gate: it
+// adds the credential and a signature over method, URI, headers, body, purpose
+// and lineage. A program uses a credential by making it the transport of its
+// client and sending its requests to https://GATE/t/TARGET/….
+//
+// A request is sent once and never again: a second attempt would be another
+// use. All fields but Purpose, Lineage, Policy, Base and Now are required. It is
+// safe for concurrent use if its fields do not change.
+type Transport struct {
+	Credential *credential.Chain
+	Key        sign.Signer // of the credential's last block
+	Audience   string      // the gate's replay domain
+	Purpose    string
+	Lineage    []canon.Digest // receipts that led to the request
+	Policy     *canon.Digest  // the policy that the holder relies on; nil: any in force
+	Base       http.RoundTripper
+	Now        func() time.Time // nil: the system's clock
+}
+
+// RoundTrip implements [http.RoundTripper]. It leaves r as it was.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	m := t.message(r, body)
+	n := len(m.Fields)
+	if err := proof.SignHTTP(m, t.invocation(), t.Key, covered(m.Fields)); err != nil {
+		return nil, fmt.Errorf("%w: sign request: %w", ErrAPI, err)
+	}
+	out := r.Clone(r.Context())
+	for _, f := range m.Fields[n-1:] {
+		out.Header.Set(f[0], f[1])
+	}
+	out.Body, out.ContentLength, out.GetBody = nil, 0, nil
+	if m.HasBody {
+		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
+	base := t.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return base.RoundTrip(out)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxBodyBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: read body: %w", ErrAPI, err)
+	}
+	if len(b) > maxBodyBytes {
+		return nil, fmt.Errorf("%w: body of more than %d bytes", ErrAPI, maxBodyBytes)
+	}
+	return b, nil
+}
+
+// message returns r as the gate will see it; the credential is its last field.
+func (t *Transport) message(r *http.Request, body []byte) *proof.Message {
+	u := *r.URL
+	u.Fragment, u.RawFragment = "", ""
+	m := &proof.Message{Method: r.Method, TargetURI: u.Scheme + "://" + u.Host + u.RequestURI(), Body: body, HasBody: len(body) > 0}
+	if m.Method == "" {
+		m.Method = http.MethodGet
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			m.Fields = append(m.Fields, [2]string{strings.ToLower(name), v})
+		}
+	}
+	m.Fields = append(m.Fields, [2]string{proof.FieldCredential, proof.ByteSequence(t.Credential.Bytes())})
+	return m
+}
+
+// covered returns the names of the program's own headers: whichever of them the
+// policy lists must be signed.
+func covered(fields [][2]string) []string {
+	var out []string
+	for _, f := range fields[:len(fields)-1] {
+		if f[0] != "connection" && f[0] != "user-agent" {
+			out = append(out, f[0])
+		}
+	}
+	return out
+}
+
+func (t *Transport) invocation() *proof.Invocation {
+	now := time.Now
+	if t.Now != nil {
+		now = t.Now
+	}
+	at := now().Unix()
+	return &proof.Invocation{
+		Purpose: t.Purpose, Lineage: t.Lineage, JTI: proof.NewJTI(), IssuedAt: at, Expires: at + proof.MaxLifetime,
+		Audience: t.Audience, Policy: t.Policy,
+	}
+}

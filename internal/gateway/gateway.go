@@ -1,0 +1,224 @@
+// Package gateway is the hall behind the doors: it accepts connections, knows
+// credentials, verifies the holder's proof, and gives a protocol its only way to
+// a secret, for one operation at a time.
+//
+// # Adding a protocol
+//
+// Make one folder, internal/gateway/NAMEgw, with a Protocol variable in it; add
+// that variable to the list in cmd/writ/protocols.go; describe the wire in
+// spec/NAME.md; call gatewaytest.Run from its test.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/gate"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/permit"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/zone"
+)
+
+// ErrGateway is wrapped by the errors of this package that are not an
+// [op.Denial].
+var ErrGateway = errors.New("gateway")
+
+// A Protocol is one kind of door.
+type Protocol struct {
+	// Name is the protocol's name in policies, configuration and metrics.
+	Name string
+	// New returns a handler from its part of the configuration. It must reject
+	// fields that it does not know.
+	New func(cfg json.RawMessage, h *Hall) (Handler, error)
+}
+
+// A Handler speaks one protocol.
+type Handler interface {
+	// Serve speaks on the connections of l until ctx ends; then it takes no new
+	// operation, lets those under way end, and returns nil. Every operation goes
+	// through a [Session] of the hall before it is carried out.
+	Serve(ctx context.Context, l net.Listener) error
+}
+
+// A Decider decides and records; see [gate.Gate].
+type Decider interface {
+	Decide(ctx context.Context, r *gate.Request) (*gate.Permitted, error)
+	Finish(ctx context.Context, p *gate.Permitted, o gate.Outcome) (ledger.Ref, error)
+}
+
+// An Opener opens one secret for one permit; see custody.
+type Opener interface {
+	Open(ctx context.Context, p *permit.Permit) (secret.Bytes, error)
+	Check(p *permit.Permit) error
+}
+
+// Laws is the policy log, replayed.
+type Laws interface {
+	View(fn func(*zone.Zone)) error
+}
+
+// Config is what a Hall needs. Every field is required but TLS, Resolve and Tally.
+type Config struct {
+	Gate    Decider
+	Custody Opener
+	Laws    Laws
+	Domain  string // replay domain: what holders name as audience
+	Now     func() time.Time
+	Log     *slog.Logger
+	// TLS is what listeners speak with clients; nil only in tests and on sockets
+	// that do not leave the machine.
+	TLS *tls.Config
+	// Resolve returns the addresses of a host; nil: the system's resolver.
+	Resolve func(ctx context.Context, host string) ([]net.IP, error)
+	// Tally counts a refusal that no receipt can be written for; nil: not counted.
+	Tally func(op.Code)
+}
+
+// A Hall is what all gateways of a gate share. It is safe for concurrent use.
+type Hall struct {
+	c      Config
+	pool   *pool
+	mu     sync.Mutex
+	chains map[canon.Digest]*credential.Chain // guarded by mu; parsed, by digest of their bytes
+	acts   map[*act]struct{}                  // guarded by mu; under way
+}
+
+// New returns a Hall.
+func New(c Config) (*Hall, error) {
+	if c.Gate == nil || c.Custody == nil || c.Laws == nil || c.Domain == "" || c.Now == nil || c.Log == nil {
+		return nil, fmt.Errorf("%w: incomplete configuration", ErrGateway)
+	}
+	if c.Resolve == nil {
+		c.Resolve = func(ctx context.Context, host string) ([]net.IP, error) {
+			return net.DefaultResolver.LookupIP(ctx, "ip", host)
+		}
+	}
+	if c.Tally == nil {
+		c.Tally = func(op.Code) {}
+	}
+	return &Hall{c: c, pool: newPool(), chains: make(map[canon.Digest]*credential.Chain), acts: make(map[*act]struct{})}, nil
+}
+
+// Domain returns the replay domain that holders name as audience.
+func (h *Hall) Domain() string { return h.c.Domain }
+
+// TLS returns the configuration for listeners, or nil for none. The caller clones
+// it before changing it.
+func (h *Hall) TLS() *tls.Config { return h.c.TLS }
+
+// Log returns the hall's log.
+func (h *Hall) Log() *slog.Logger { return h.c.Log }
+
+// Now returns the time.
+func (h *Hall) Now() time.Time { return h.c.Now() }
+
+// Session returns a session for the credential in b, which is not trusted yet.
+// A credential that is not well-formed gives an [*op.Denial] and is tallied.
+func (h *Hall) Session(b []byte) (*Session, error) {
+	if len(b) > credential.MaxBytes {
+		return nil, h.tally(op.Deny(op.CredentialInvalid, "the credential is too large"))
+	}
+	d := canon.Hash(b)
+	h.mu.Lock()
+	c, ok := h.chains[d]
+	h.mu.Unlock()
+	if !ok {
+		var err error
+		if c, err = credential.Parse(b); err != nil {
+			return nil, h.tally(op.Deny(op.CredentialInvalid, err.Error()))
+		}
+		h.mu.Lock()
+		if len(h.chains) >= maxKnownChains {
+			clear(h.chains)
+		}
+		h.chains[d] = c
+		h.mu.Unlock()
+	}
+	return h.session(c)
+}
+
+// SessionByDigest returns a session for a credential that this hall has seen. An
+// unknown one gives ok false: the holder presents it whole.
+func (h *Hall) SessionByDigest(d canon.Digest) (s *Session, ok bool, err error) {
+	h.mu.Lock()
+	c, ok := h.chains[d]
+	h.mu.Unlock()
+	if !ok {
+		return nil, false, nil
+	}
+	s, err = h.session(c)
+	return s, true, err
+}
+
+func (h *Hall) session(c *credential.Chain) (*Session, error) {
+	s := &Session{hall: h, chain: c}
+	err := h.c.Laws.View(func(z *zone.Zone) {
+		s.policy, _ = z.InForce(c.Grant.Alias)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGateway, err)
+	}
+	if s.policy == nil {
+		return nil, h.tally(op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias"))
+	}
+	return s, nil
+}
+
+// tally counts a refusal of someone who is not known, and returns it.
+func (h *Hall) tally(d *op.Denial) *op.Denial {
+	h.c.Tally(d.Code)
+	return d
+}
+
+// Changed ends what the newest entries of the policy log no longer allow: acts
+// under way whose policy is no longer in force or whose credential is revoked,
+// and all unused upstream connections.
+func (h *Hall) Changed() {
+	h.pool.flush()
+	h.mu.Lock()
+	acts := make([]*act, 0, len(h.acts))
+	for a := range h.acts {
+		acts = append(acts, a)
+	}
+	h.mu.Unlock()
+	for _, a := range acts {
+		if !h.stillAllowed(a) { //guard:A13 stream-ends
+			a.cancel(errRevoked)
+		}
+	}
+}
+
+var errRevoked = fmt.Errorf("%w: revoked, or its policy is no longer in force", ErrGateway)
+
+func (h *Hall) stillAllowed(a *act) (ok bool) {
+	err := h.c.Laws.View(func(z *zone.Zone) {
+		p, found := z.InForce(a.chain.Grant.Alias)
+		if !found || p.ID() != a.permitted.Permit.Policy || z.Revoked(zone.RevokePolicy, p.ID()) {
+			return
+		}
+		v, err := a.chain.Verify(p, z.Root())
+		ok = err == nil && !z.CredentialRevoked(v)
+	})
+	return err == nil && ok
+}
+
+// Close closes the unused upstream connections.
+func (h *Hall) Close() { h.pool.flush() }
+
+// A Target is where an act goes; see [policy.Target].
+type Target = policy.Target
+
+// A Response is what may come back; see [policy.Response].
+type Response = policy.Response

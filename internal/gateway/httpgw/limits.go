@@ -1,0 +1,19 @@
+package httpgw
+
+import "time"
+
+// Bounds of what comes in before anyone is known, and of what comes back.
+const (
+	maxHeaderBytes    = 48 << 10 // a credential of 16 KiB in base64, its proof, and the client's own
+	maxBodyBytes      = 2 << 20  // a request's body, which is read whole before it is decided
+	maxHeaderTime     = 10 * time.Second
+	maxBodyTime       = 30 * time.Second
+	maxIdleTime       = 90 * time.Second
+	maxDrain          = 20 * time.Second // for requests under way when the gate stops
+	maxUpstreamWait   = 60 * time.Second // for the first byte of a response
+	maxUpstreamHeader = 64 << 10         // a response's header
+	maxResponseBytes  = 1 << 30          // a response's body, if the policy says nothing
+	maxRedactBytes    = 4 << 20          // a response that members are taken out of
+	maxHoldBytes      = 32 << 10         // scanned before the first byte is passed on
+	maxInterim        = 8                // responses 1xx before the real one
+)

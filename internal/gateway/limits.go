@@ -1,0 +1,16 @@
+package gateway
+
+import "time"
+
+// Bounds of what comes in before anyone is known, and of what one act may take.
+const (
+	maxConnections   = 8192             // accepted at a time, over all listeners of a hall
+	maxHandshake     = 10 * time.Second // for TLS with a client
+	maxDial          = 10 * time.Second // for reaching a target, TLS included
+	maxIdleUpstream  = 30 * time.Second // an unused upstream connection is closed after it
+	maxIdlePerKey    = 64               // unused upstream connections of one credential to one target
+	maxKnownChains   = 8192             // parsed credentials kept by digest
+	maxFinish        = 5 * time.Second  // for recording the outcome when the client has gone
+	upstreamBuffer   = 16 << 10         // bytes read from a target at a time
+	minScannedSecret = 6                // bytes: shorter secrets would be found everywhere
+)

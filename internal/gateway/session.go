@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/gate"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/proof"
+	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/sign"
+)
+
+// A Session is one credential's way to the gate. It holds no permission: each
+// operation is decided by itself. It is safe for concurrent use.
+type Session struct {
+	hall   *Hall
+	chain  *credential.Chain
+	policy *policy.Verified // in force when the session began: for mapping only
+}
+
+// A Proof is how the holder proved to have the key, for one operation.
+type Proof struct {
+	Level     op.Level
+	Purpose   string
+	Lineage   []canon.Digest
+	Idem      string
+	Replay    canon.Digest
+	ReplayEnd int64
+	Policy    *canon.Digest
+	Evidence  []byte // what the holder signed, or the key that the channel proved
+}
+
+// Holder returns the key that a proof must be by.
+func (s *Session) Holder() sign.PublicKey { return s.chain.Holder() }
+
+// Lookup returns the declaration that lists the action for the target, and the
+// target, in the policy in force when the session began. The gate looks again.
+func (s *Session) Lookup(action, target string) (*op.Declaration, *Target, bool) {
+	d, ok := s.policy.Document().Operation(action, target)
+	if !ok {
+		return nil, nil, false
+	}
+	t, ok := s.policy.Document().Target(target)
+	return &d.Declaration, t, ok
+}
+
+// ProveHTTP verifies a message signature over m that covers every component in
+// cover. A proof that does not hold gives an [*op.Denial] and is tallied: nobody
+// is known who could have a receipt.
+func (s *Session) ProveHTTP(m *proof.Message, cover []string) (Proof, error) {
+	inv, base, err := proof.VerifyHTTP(m, s.Holder(), cover, s.hall.Now().Unix())
+	if err != nil { //guard:R5 hall-proof
+		d := op.Deny(op.ProofInvalid, err.Error())
+		d.Next = "sign the request again with the holder's key"
+		return Proof{}, s.hall.tally(d)
+	}
+	if inv.Credential != s.chain.Digest() { //guard:A10 proof-credential
+		return Proof{}, s.hall.tally(op.Deny(op.ProofInvalid, "the proof is for another credential"))
+	}
+	if inv.Audience != s.hall.c.Domain { //guard:R18 proof-audience
+		return Proof{}, s.hall.tally(op.Deny(op.ProofInvalid, "the proof is for another gate"))
+	}
+	return Proof{
+		Level: op.Signed, Purpose: inv.Purpose, Lineage: inv.Lineage, Idem: inv.Idem,
+		Replay: inv.ReplayID(s.Holder()), ReplayEnd: inv.ReplayUntil(), Policy: inv.Policy, Evidence: base,
+	}, nil
+}
+
+// A Request is one operation for [Session.Use] or [Session.Do].
+type Request struct {
+	Action    string
+	Target    string
+	Operation *op.Operation // nil with Denial
+	Denial    *op.Denial    // why it could not be mapped; it is recorded and returned
+	Proof     Proof
+}
+
+// NewSalt returns what [op.Facts] needs.
+func NewSalt() (salt [16]byte) {
+	rand.Read(salt[:])
+	return salt
+}
+
+// An Act is a permitted operation being performed.
+type Act struct {
+	// Secret is what the target takes; empty if it takes none. It is wiped when the
+	// function returns.
+	Secret   secret.Bytes
+	Target   Target
+	Response Response
+	Digest   canon.Digest // of the operation that was permitted
+	Receipt  canon.Digest // id of the intent's receipt
+
+	dial func(ctx context.Context) (*Conn, error)
+}
+
+// Dial returns a connection to the target that serves this credential only. It
+// is checked to go where the policy says.
+func (a *Act) Dial(ctx context.Context) (*Conn, error) { return a.dial(ctx) }
+
+// An Outcome is what became of an act.
+type Outcome struct {
+	Class    receipt.Class
+	Status   int // in the protocol's own numbers
+	Sent     uint64
+	Received uint64
+	Note     string
+}
+
+// The classes of outcomes; see [receipt.Class].
+const (
+	OK      = receipt.OK
+	Failed  = receipt.Failed
+	Unknown = receipt.Unknown
+	NotSent = receipt.NotSent
+	Stopped = receipt.Stopped
+)
+
+// act is an act under way.
+type act struct {
+	chain     *credential.Chain
+	permitted *gate.Permitted
+	cancel    context.CancelCauseFunc
+}
+
+// Use asks the gate about r and, if the answer is yes and is recorded, opens the
+// secret and calls fn with it, once. What fn says came of it is recorded. The
+// context that fn gets ends when the credential or policy stops being good.
+//
+// It returns an [*op.Denial] if the answer was no, fn's error if fn was called,
+// and any other error if nothing was decided or opened; then nothing was done.
+// SPEC HALL-1, HALL-2, HALL-3.
+func (s *Session) Use(ctx context.Context, r *Request, fn func(ctx context.Context, a *Act) (Outcome, error)) error {
+	return s.perform(ctx, r, false, fn)
+}
+
+// Do is Use for an operation on a connection that carries its secret already:
+// nothing is opened.
+func (s *Session) Do(ctx context.Context, r *Request, fn func(ctx context.Context, a *Act) (Outcome, error)) error {
+	return s.perform(ctx, r, true, fn)
+}
+
+func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(context.Context, *Act) (Outcome, error)) error {
+	p, err := s.hall.c.Gate.Decide(ctx, s.request(r, bare))
+	if err != nil { //guard:R16 use-decided
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := &act{s.chain, p, cancel}
+	s.hall.begin(a)
+	defer s.hall.end(a)
+	out, err := s.act(ctx, p, bare, fn)
+	if ferr := s.finish(ctx, p, out); ferr != nil {
+		s.hall.c.Log.Error("outcome not recorded", "err", ferr)
+		err = errors.Join(err, ferr)
+	}
+	return err
+}
+
+func (s *Session) request(r *Request, bare bool) *gate.Request {
+	return &gate.Request{
+		At: s.hall.Now(), Chain: s.chain, Operation: r.Operation, Denial: r.Denial, Action: r.Action, Target: r.Target,
+		Purpose: r.Proof.Purpose, Level: r.Proof.Level, Lineage: r.Proof.Lineage, Idem: r.Proof.Idem,
+		Replay: r.Proof.Replay, ReplayEnd: r.Proof.ReplayEnd, Policy: r.Proof.Policy, Proof: r.Proof.Evidence, Bare: bare,
+	}
+}
+
+// act opens the secret and calls fn. A panic in fn leaves an unknown outcome.
+func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func(context.Context, *Act) (Outcome, error)) (out Outcome, err error) {
+	a := &Act{Target: p.Target, Response: p.Response, Digest: p.Permit.Operation, Receipt: p.Permit.Intent.Digest}
+	if bare || p.Permit.SecretID == "" {
+		err = s.hall.c.Custody.Check(p.Permit)
+	} else {
+		a.Secret, err = s.hall.c.Custody.Open(ctx, p.Permit)
+	}
+	if err != nil { //guard:R13 opened-before-act
+		return Outcome{Class: NotSent, Note: "custody"}, fmt.Errorf("%w: open: %w", ErrGateway, err)
+	}
+	defer a.Secret.Wipe()
+	key := poolKey{p.Permit.Sealed, p.Permit.Policy, p.Target.ID, s.chain.Digest()}
+	a.dial = func(ctx context.Context) (*Conn, error) { return s.hall.dial(ctx, key, &p.Target) }
+	out = Outcome{Class: Unknown, Note: "panic"}
+	defer func() {
+		if r := recover(); r != nil {
+			s.hall.c.Log.Error("panic while performing", "kind", fmt.Sprintf("%T", r))
+			err = fmt.Errorf("%w: panic while performing", ErrGateway)
+		}
+	}()
+	return fn(ctx, a)
+}
+
+// finish records the outcome even if the client has gone.
+func (s *Session) finish(ctx context.Context, p *gate.Permitted, o Outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxFinish)
+	defer cancel()
+	_, err := s.hall.c.Gate.Finish(ctx, p, gate.Outcome{Class: o.Class, Status: o.Status, Sent: o.Sent, Received: o.Received, Note: o.Note})
+	return err
+}
+
+func (h *Hall) begin(a *act) {
+	h.mu.Lock()
+	h.acts[a] = struct{}{}
+	h.mu.Unlock()
+}
+
+func (h *Hall) end(a *act) {
+	h.mu.Lock()
+	delete(h.acts, a)
+	h.mu.Unlock()
+}

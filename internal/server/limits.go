@@ -1,0 +1,6 @@
+package server
+
+import "time"
+
+// tallyEvery is the least time between two receipts of kind tally.
+const tallyEvery = time.Second

@@ -1,0 +1,267 @@
+// Package server assembles one gate with everything it needs into one process:
+// store, policy log, ledger, state, custody, hall and listeners. It has no logic
+// of its own but the order in which they start and end.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/writhq/writ/internal/custody"
+	"github.com/writhq/writ/internal/gate"
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/internal/polog"
+	"github.com/writhq/writ/internal/state"
+	"github.com/writhq/writ/internal/store"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/seal"
+	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/zone"
+)
+
+// ErrServer is wrapped by every error of this package.
+var ErrServer = errors.New("server")
+
+// Config is what a Server needs. Every field is required but where it says
+// otherwise.
+type Config struct {
+	Dir     string           // data folder; only its owner may read it
+	Keyring *custody.Keyring // with its pin
+	Roots   []*sign.Envelope // from the genesis on
+	Now     func() time.Time
+	Log     *slog.Logger
+	TLS     *tls.Config                                              // optional; of listeners
+	Build   string                                                   // optional; in receipts
+	Resolve func(ctx context.Context, host string) ([]net.IP, error) // optional
+}
+
+// A Server is a gate and its authority in one process. It is safe for concurrent
+// use.
+type Server struct {
+	c       Config
+	rows    rows
+	log     *polog.Log
+	ledger  *ledger.Ledger
+	state   *state.State
+	custody *custody.Custody
+	gate    *gate.Gate
+	hall    *gateway.Hall
+	member  policy.Gate // this gate, as the root has it
+	tallies tallies
+}
+
+// Open returns a Server after it has read its folder and brought itself up to
+// date: the policy log replayed, the ledger recovered, the state rebuilt from
+// it. It starts nothing; see [Server.Serve].
+//
+// A folder whose policy log is older than its receipts was restored, and is
+// refused: what has been decided on must not be forgotten (R29, R50).
+func Open(ctx context.Context, c Config) (*Server, error) {
+	if c.Dir == "" || c.Keyring == nil || c.Now == nil || c.Log == nil {
+		return nil, fmt.Errorf("%w: incomplete configuration", ErrServer)
+	}
+	if c.Keyring.Pin.IsZero() { //guard:A1 pin-required
+		return nil, fmt.Errorf("%w: the keyring has no pinned root; name it: writ init --root sha256:…", ErrServer)
+	}
+	s := &Server{c: c, state: state.New()}
+	db, err := store.OpenFile(ctx, filepath.Join(c.Dir, "writ.db"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrServer, err)
+	}
+	s.rows = rows{db}
+	if err := s.open(ctx); err != nil {
+		if s.ledger != nil {
+			s.ledger.Close()
+		}
+		db.Close()
+		return nil, fmt.Errorf("%w: %w", ErrServer, err)
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) (err error) {
+	k := s.c.Keyring
+	now := func() int64 { return s.c.Now().Unix() }
+	s.log, err = polog.Open(ctx, polog.Config{Entries: s.rows, Pin: k.Pin, Roots: s.c.Roots, Signer: k.Log, Now: now})
+	if err != nil {
+		return err
+	}
+	root, err := s.log.Root()
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if s.member, ok = root.Gate(k.Gate); !ok || s.member.SignKey != k.Sign.Public() { //guard:A1 gate-in-root
+		return fmt.Errorf("the root does not list this gate (%s) with this key", k.Gate)
+	}
+	s.ledger, err = ledger.Open(ctx, ledger.Config{
+		Dir: filepath.Join(s.c.Dir, "ledger"), Gate: k.Gate, Zone: k.Pin, Signer: k.Sign, Evidence: k.Evidence,
+		Now: s.c.Now, Log: s.c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.restore(ctx); err != nil {
+		return err
+	}
+	return s.assemble(now)
+}
+
+// restore rebuilds the state from the receipts, and demands the policy log that
+// they were decided on.
+func (s *Server) restore(ctx context.Context) error {
+	var seen polog.Position
+	at := s.c.Now().Unix()
+	err := s.ledger.Replay(ctx, func(r *receipt.Receipt) error {
+		s.state.Restore(r, at)
+		if p := r.PolicyLog; p != nil && p.Size > seen.Size {
+			seen = polog.Position{Size: p.Size, Root: p.Root}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.log.Require(ctx, seen)
+}
+
+func (s *Server) assemble(now func() int64) error {
+	key, err := s.c.Keyring.GateKey()
+	if err != nil {
+		return err
+	}
+	s.custody, err = custody.New(custody.Config{
+		Gate: s.member.ID, Keys: []seal.GateKey{key}, Intents: s.ledger, Laws: s.log, Blobs: s.rows, Now: now,
+	})
+	if err != nil {
+		return err
+	}
+	s.gate, err = gate.New(gate.Config{
+		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: s.ledger, State: s.state,
+		Build: s.c.Build, Resealer: &gate.Resealer{Custodian: s.custody, Publisher: s, Key: s.c.Keyring.Sign},
+	})
+	if err != nil {
+		return err
+	}
+	s.hall, err = gateway.New(gateway.Config{
+		Gate: s.gate, Custody: s.custody, Laws: s.log, Domain: s.member.Domain, Now: s.c.Now, Log: s.c.Log,
+		TLS: s.c.TLS, Resolve: s.c.Resolve, Tally: s.tallies.add,
+	})
+	return err
+}
+
+// A Listener is one open door.
+type Listener struct {
+	Protocol gateway.Protocol
+	Config   json.RawMessage
+	Net      net.Listener
+}
+
+// Serve opens the doors until ctx ends, lets what is under way end, and then
+// closes the ledger and the store. It returns when all it started has ended.
+func (s *Server) Serve(ctx context.Context, doors []Listener) error {
+	var handlers []gateway.Handler
+	for _, d := range doors {
+		h, err := d.Protocol.New(d.Config, s.hall)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrServer, err)
+		}
+		handlers = append(handlers, h)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make(chan error, len(handlers)+1)
+	var wg sync.WaitGroup
+	for i, h := range handlers {
+		wg.Go(func() {
+			if err := h.Serve(ctx, doors[i].Net); err != nil {
+				errs <- err
+				cancel()
+			}
+		})
+	}
+	wg.Go(func() { s.tallies.run(ctx, s.ledger) })
+	<-ctx.Done()
+	wg.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(append(all, s.Close())...)
+}
+
+// Close closes the ledger and the store. Serve does so itself.
+func (s *Server) Close() error {
+	s.hall.Close()
+	s.custody.Forget()
+	return errors.Join(s.ledger.Close(), s.rows.s.Close())
+}
+
+// Publish appends a signed document to the policy log, and makes what follows
+// from it happen at once: acts that are no longer allowed end, and the secrets
+// of a line are sealed under its new policy.
+func (s *Server) Publish(ctx context.Context, e *sign.Envelope) (uint64, error) {
+	i, err := s.log.Publish(ctx, e)
+	if err != nil {
+		return 0, err
+	}
+	s.custody.Forget()
+	s.hall.Changed()
+	if e.PayloadType == zone.AliasType {
+		s.reseal(ctx)
+	}
+	return i, nil
+}
+
+// reseal seals every secret under the policy in force of its line. What fails is
+// tried again at its first use.
+func (s *Server) reseal(ctx context.Context) {
+	var records []zone.SecretRecord
+	s.log.View(func(z *zone.Zone) {
+		for _, rec := range z.Secrets() {
+			if p, ok := z.InForce(rec.Alias); ok && rec.State == zone.Active && rec.Policy != p.ID() {
+				records = append(records, rec)
+			}
+		}
+	})
+	for _, rec := range records {
+		if _, err := s.gate.Reseal(ctx, rec.Alias, rec.ID, s.c.Now()); err != nil {
+			s.c.Log.Warn("secret not sealed under the new policy; it is tried again at its first use", "alias", rec.Alias, "secret", rec.ID, "err", err)
+		}
+	}
+}
+
+// PutSealed stores sealed bytes. They mean nothing until a record names them.
+func (s *Server) PutSealed(ctx context.Context, b []byte) error { return s.rows.PutSealed(ctx, b) }
+
+// View calls fn with the zone, which fn does not keep.
+func (s *Server) View(fn func(*zone.Zone)) error { return s.log.View(fn) }
+
+// PolicyLog returns the policy log.
+func (s *Server) PolicyLog() *polog.Log { return s.log }
+
+// Ledger returns the gate's ledger.
+func (s *Server) Ledger() *ledger.Ledger { return s.ledger }
+
+// Sealed returns the sealed bytes that the zone's record of the secret names.
+func (s *Server) Sealed(ctx context.Context, rec zone.SecretRecord) ([]byte, error) {
+	return s.rows.Sealed(ctx, rec.Sealed)
+}
+
+// Member returns this gate as the root has it.
+func (s *Server) Member() policy.Gate { return s.member }
+
+// Tallied returns how many refusals without receipt there were, by code.
+func (s *Server) Tallied() map[op.Code]uint64 { return s.tallies.total() }
