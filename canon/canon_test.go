@@ -100,7 +100,6 @@ func TestDecodeJSONVectors(t *testing.T) {
 }
 
 // A11: two readers of the bytes could differ about each of the refused.
-//
 // SPEC CANON-4.
 // guard: json-duplicate-name
 func TestParseJSONVectors(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // A GateKey opens what was sealed to it. The zero GateKey opens nothing. It
-// prints as its type and nothing else.
+// prints as its type and nothing else. SPEC SEAL-8.
 type GateKey struct {
 	id   string
 	pub  []byte

@@ -64,7 +64,7 @@ func usual(t testing.TB) part {
 func signer(t testing.TB, k sign.PrivateKey) func([]byte) []byte {
 	return func(msg []byte) []byte {
 		if k.Public().Algorithm() == sign.P256 {
-			return detP256(t.(*testing.T), k, msg)
+			return detP256(t, k, msg)
 		}
 		sig, err := k.Sign(msg)
 		if err != nil {

@@ -60,7 +60,7 @@ func sealed(t testing.TB, typ, payload string, by ...sign.PrivateKey) *sign.Enve
 	e := &sign.Envelope{PayloadType: typ, Payload: []byte(payload)}
 	for _, k := range by {
 		if k.Public().Algorithm() == sign.P256 {
-			sig := detP256(t.(*testing.T), k, canon.PAE(typ, e.Payload))
+			sig := detP256(t, k, canon.PAE(typ, e.Payload))
 			e.Signatures = append(e.Signatures, sign.Signature{Key: k.Public().ID(), Sig: sig})
 		} else if err := e.Sign(k); err != nil {
 			t.Fatal(err)

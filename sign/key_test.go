@@ -10,7 +10,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -182,20 +181,12 @@ type signatureFile struct {
 }
 
 // detP256 returns the signature of RFC 6979 as r ‖ s, with the lower s.
-func detP256(t *testing.T, k sign.PrivateKey, msg []byte) []byte {
-	h := sha256.Sum256(msg)
-	der, err := k.Crypto().Sign(nil, h[:], crypto.SHA256)
+func detP256(t testing.TB, k sign.PrivateKey, msg []byte) []byte {
+	sig, err := testkit.Fixed(k).Sign(msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &v); err != nil {
-		t.Fatal(err)
-	}
-	if other := new(big.Int).Sub(elliptic.P256().Params().N, v.S); other.Cmp(v.S) < 0 {
-		v.S = other
-	}
-	return append(v.R.FillBytes(make([]byte, 32)), v.S.FillBytes(make([]byte, 32))...)
+	return sig
 }
 
 func highS(sig []byte) []byte {

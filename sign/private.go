@@ -25,7 +25,7 @@ type Signer interface {
 }
 
 // A PrivateKey is a signing key in memory. Its zero value signs nothing. It
-// prints as its type and nothing else.
+// prints as its type and nothing else. SPEC SIGN-7.
 type PrivateKey struct {
 	public PublicKey
 	key    func() crypto.Signer // a closure, so that fmt cannot print the key

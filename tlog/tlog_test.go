@@ -247,7 +247,9 @@ func TestTilePath(t *testing.T) {
 // signer signs with an Ed25519 key.
 type signer ed25519.PrivateKey
 
-func (s signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(ed25519.PrivateKey(s), msg), nil }
+func (s signer) Sign(msg []byte) ([]byte, error) {
+	return ed25519.Sign(ed25519.PrivateKey(s), msg), nil
+}
 
 func key(seed byte) (signer, []byte) {
 	k := ed25519.NewKeyFromSeed([]byte{31: seed})

@@ -74,7 +74,7 @@ func (g *Gate) receipt(q *question, decision string) (*receipt.Receipt, *receipt
 		r.PolicyLog = &receipt.LogState{Size: q.law.log.Size, Root: q.law.log.Root}
 	}
 	for _, l := range q.answer.Ruling.Layers {
-		r.Rules = append(r.Rules, l.Rules)
+		r.Rules = append(r.Rules, append([]string{}, l.Rules...)) // a layer without deciding rule is empty, not absent
 		r.Controls = append(r.Controls, l.Controls...)
 	}
 	ev := receipt.NewEvidence()

@@ -113,13 +113,16 @@ func (z *Zone) KeyP256(name string) sign.PrivateKey {
 // GateKey returns the gate key with the id that grows from a name.
 func GateKey(t testing.TB, name, id string) seal.GateKey {
 	t.Helper()
-	seed := sha256.Sum256([]byte("testkit x-wing " + name))
+	seed := GateSeed(name)
 	k, err := seal.NewGateKey(id, secret.Take(seed[:]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
+
+// GateSeed returns the seed of the gate key of a name.
+func GateSeed(name string) [32]byte { return sha256.Sum256([]byte("testkit x-wing " + name)) }
 
 // Envelope returns doc in JCS in an envelope signed by the signers.
 func Envelope(t testing.TB, payloadType string, doc any, by ...sign.Signer) *sign.Envelope {

@@ -63,7 +63,7 @@ func readBody(w *Wire, h *headers, d *op.Declaration) (*Body, *canon.Value, erro
 		}
 		return nil, nil, nil
 	}
-	if h.coded { //guard:A11 content-encoding
+	if h.coded { //guard:A11 body-coded
 		return nil, nil, refuse(ContentEncoding, "content-encoding")
 	}
 	if h.contentType == "" { //guard:A11 content-type-present

@@ -71,7 +71,6 @@ func allCases(t *testing.T) []vector {
 }
 
 // R15/http
-//
 // SPEC HTTP-8
 func TestWhatIsForwardedIsWhatWasMapped(t *testing.T) {
 	for _, c := range allCases(t) {
@@ -103,8 +102,7 @@ func TestOpaqueBodyIsCompared(t *testing.T) {
 // The holder signs what was asked; the gate's facts are in the operation's
 // digest only.
 //
-// # A9
-//
+// A9
 // SPEC HTTP-1, OP-1, OP-2
 func TestHolderSignsWhatWasAsked(t *testing.T) {
 	w, d := wireOf(t, get("/v1/orders", "page=1")), declarations["orders"]
@@ -134,7 +132,6 @@ func TestHolderSignsWhatWasAsked(t *testing.T) {
 //
 // A37
 // guard: salt-present
-//
 // SPEC OP-3
 func TestOperationHasSalt(t *testing.T) {
 	o, err := http.NewOperation(wireOf(t, get("/v1/orders", "")), declarations["orders"], salt)
@@ -171,8 +168,7 @@ func TestViewReadsItsOwnTypeOnly(t *testing.T) {
 // among the components that the holder's signature must cover, and where the
 // request goes does not follow from any header.
 //
-// # A10
-//
+// A10
 // SPEC HTTP-18
 func TestAllThatIsForwardedIsCovered(t *testing.T) {
 	n := 0

@@ -270,7 +270,6 @@ func check(t *testing.T, name string, b []byte) {
 //
 // R3/http, R15/http
 // guard: method-known, action-declared, target-declared
-//
 // SPEC HTTP-2, OP-5
 func TestMethodVectors(t *testing.T) { runFile(t, "method", 10) }
 
@@ -279,46 +278,39 @@ func TestMethodVectors(t *testing.T) { runFile(t, "method", 10) }
 // guard: path-control, path-raw-non-ascii, path-raw-backslash, path-raw-semicolon
 // guard: path-encoded-slash, path-encoded-backslash, path-encoded-semicolon, path-encoded-delimiter, path-encoded-control
 // guard: origin-one-form
-//
 // SPEC HTTP-4, HTTP-5
 func TestPathVectors(t *testing.T) { runFile(t, "path", 25) }
 
 // A11, A18
 // guard: pair-form, query-escape, query-length, query-name, query-duplicate, query-control, query-text, pair-declared
-//
 // SPEC HTTP-6, HTTP-7, HTTP-13
 func TestQueryVectors(t *testing.T) { runFile(t, "query", 20) }
 
 // A16: Range passes only if it is listed; Upgrade never.
 // guard: header-length, header-value, header-count, header-form, content-type-twice, header-twice, header-override, range-listed
 // guard: header-upgrade, header-te, header-expect
-//
 // SPEC HTTP-9
 func TestHeaderVectors(t *testing.T) { runFile(t, "header", 15) }
 
 // A11
-// guard: content-type-parameters, multipart, content-encoding, content-type-present, json-as-text, body-declared, body-on-method
+// guard: content-type-parameters, multipart, body-coded, content-type-present, json-as-text, body-declared, body-on-method
 // guard: media-type-declared, text-utf8, body-framing
-//
 // SPEC HTTP-11, HTTP-12
 func TestBodyVectors(t *testing.T) { runFile(t, "body", 15) }
 
 // A11, A18
 // guard: member-required, json-name, json-twin, json-declared, set-length, set-of-strings, string-length, integer-literal
 // guard: decimal-digits, decimal-range, decimal-minus-zero
-//
 // SPEC HTTP-14, OP-4
 func TestMemberVectors(t *testing.T) { runFile(t, "member", 25) }
 
 // A11, R15/http
 // guard: path-one-form, body-kind, json-one-form, headers-one-form, header-listed, salt-present, pair-count
-//
 // SPEC HTTP-3, HTTP-17
 func TestDocumentVectors(t *testing.T) { runFile(t, "document", 20) }
 
 // A11
 // guard: declaration-list, opaque-declared, opaque-members, member-count, member-overlap, body-named
-//
 // SPEC HTTP-15, HTTP-10
 func TestDeclarationVectors(t *testing.T) { runFile(t, "declaration", 20) }
 

@@ -1,0 +1,181 @@
+// Package demo tells the whole story on real servers in one process: a secret
+// sealed to a signed policy, credentials, calls that are permitted and denied,
+// and receipts that an outsider verifies.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/writhq/writ/internal/gateway"
+)
+
+// ErrDemo is wrapped by the error for a story that did not come out as told.
+var ErrDemo = errors.New("demo")
+
+// Config is what a demo needs.
+type Config struct {
+	Dir   string           // kept; what an earlier demo left in it is replaced
+	Out   io.Writer        // the story; nil: none
+	Serve bool             // keep the servers up until the context ends
+	HTTP  gateway.Protocol // the HTTP door
+}
+
+// A Result counts what happened, where it happened.
+type Result struct {
+	Permitted               int         `json:"permitted"`
+	Denied                  int         `json:"denied"`
+	UpstreamCalls           int64       `json:"upstream_calls"`
+	Receipts                int         `json:"receipts"`
+	ReceiptsVerified        int         `json:"receipts_verified"`
+	ReplayedDecisions       int         `json:"replayed_decisions"`
+	ReplayedDecisionsEqual  int         `json:"replayed_decisions_equal"`
+	PolicyBitflipsTried     int         `json:"policy_bitflips_tried"`
+	PolicyBitflipsOpened    int         `json:"policy_bitflips_opened"`
+	SecretSightings         int         `json:"secret_sightings"`
+	SightingsControl        int         `json:"sightings_control"`
+	SightingsControlPlanted int         `json:"sightings_control_planted"`
+	ElapsedMS               int64       `json:"elapsed_ms"`
+	Acts                    []ActResult `json:"acts"`
+	OK                      bool        `json:"ok"`
+	Faults                  []string    `json:"faults,omitempty"`
+}
+
+// An ActResult is one act's own figures.
+type ActResult struct {
+	Name          string `json:"name"`
+	Permitted     int    `json:"permitted"`
+	Denied        int    `json:"denied"`
+	UpstreamCalls int64  `json:"upstream_calls"`
+	ElapsedMS     int64  `json:"elapsed_ms"`
+}
+
+// story is a demo under way.
+type story struct {
+	Config
+	w       *world
+	key     []byte // the real one, as the API's owner has it
+	holders []*holder
+	r       Result
+	act     *ActResult
+}
+
+// Run tells the story and returns what it counted. The error wraps [ErrDemo] if
+// something did not come out as told; the Result says what.
+func Run(ctx context.Context, c Config) (*Result, error) {
+	if c.Out == nil {
+		c.Out = io.Discard
+	}
+	if err := clearDir(c.Dir); err != nil {
+		return nil, err
+	}
+	s := &story{Config: c, key: newKey()}
+	start := time.Now()
+	err := s.tell(ctx)
+	s.r.ElapsedMS = time.Since(start).Milliseconds()
+	if err != nil {
+		return &s.r, err
+	}
+	s.r.UpstreamCalls = s.w.upstream.calls.Load()
+	s.expect(s.r.UpstreamCalls == int64(s.r.Permitted), "the API saw %d calls, and %d were permitted", s.r.UpstreamCalls, s.r.Permitted)
+	s.r.OK = len(s.r.Faults) == 0
+	s.summary()
+	if c.Serve {
+		s.serve(ctx)
+	}
+	if err := s.w.close(); err != nil {
+		return &s.r, err
+	}
+	if !s.r.OK {
+		return &s.r, fmt.Errorf("%w: %d things did not come out as told; the first: %s", ErrDemo, len(s.r.Faults), s.r.Faults[0])
+	}
+	return &s.r, nil
+}
+
+// marker is a file by which a demo's folder is known as one.
+const marker = "this-is-a-demo"
+
+// clearDir empties the folder of an earlier demo, and refuses any other that has
+// something in it.
+func clearDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrDemo, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%w: %s is not empty and not a demo's; name another folder with --dir", ErrDemo, dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrDemo, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", ErrDemo, err)
+	}
+	return os.WriteFile(filepath.Join(dir, marker), []byte("made by writ demo; safe to delete\n"), 0o600)
+}
+
+func (s *story) say(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
+
+// fault notes something that did not come out as told.
+func (s *story) fault(format string, args ...any) {
+	f := fmt.Sprintf(format, args...)
+	s.r.Faults = append(s.r.Faults, f)
+	s.say("  !! %s", f)
+}
+
+// expect notes a fault unless ok.
+func (s *story) expect(ok bool, format string, args ...any) {
+	if !ok {
+		s.fault(format, args...)
+	}
+}
+
+// begin starts an act; the figures of what follows are its own.
+func (s *story) begin(name, title string) func() {
+	s.say("\n%s", title)
+	s.act = &ActResult{Name: name}
+	start, calls := time.Now(), int64(0)
+	if s.w != nil && s.w.upstream != nil {
+		calls = s.w.upstream.calls.Load()
+	}
+	return func() {
+		s.act.ElapsedMS = time.Since(start).Milliseconds()
+		s.act.UpstreamCalls = s.w.upstream.calls.Load() - calls
+		s.r.Acts = append(s.r.Acts, *s.act)
+	}
+}
+
+// make makes a call as h, tells of it, and counts it.
+func (s *story) make(ctx context.Context, h *holder, c call) error {
+	before := s.w.upstream.calls.Load()
+	a, err := h.do(ctx, c)
+	if err != nil {
+		return err
+	}
+	s.judge(c, a, s.w.upstream.calls.Load()-before)
+	return nil
+}
+
+func (s *story) judge(c call, a answer, reached int64) {
+	if a.code == "" {
+		s.r.Permitted++
+		s.act.Permitted++
+		s.say("  yes  %-42s -> %d", c.what, a.status)
+		s.expect(a.status == 200 && reached == 1, "%s: status %d, %d calls upstream", c.what, a.status, reached)
+	} else {
+		s.r.Denied++
+		s.act.Denied++
+		rule := ""
+		if a.rule != "" {
+			rule = " (" + a.rule + ")"
+		}
+		s.say("  no   %-42s -> %s%s: %s", c.what, a.code, rule, a.detail)
+		s.expect(reached == 0, "%s: denied, but the API saw it", c.what)
+	}
+	s.expect(a.code == c.want, "%s: got %q, want %q", c.what, a.code, c.want)
+}
