@@ -152,6 +152,9 @@ func Parse(b []byte) (*Chain, error) {
 	if w.Version != formVersion || len(w.Blocks) == 0 || len(w.Blocks) > MaxBlocks || len(w.Cosigns) > maxCosigners {
 		return nil, fmt.Errorf("%w: parse: version %d with %d blocks", ErrCredential, w.Version, len(w.Blocks))
 	}
+	if w.Cosigns == nil { // null, a second form of the empty list
+		return nil, fmt.Errorf("%w: parse: cosignatures are null", ErrCredential)
+	}
 	c := &Chain{raw: slices.Clone(b), digest: canon.Hash(b), cosigns: w.Cosigns, first: w.Blocks[0]}
 	for i, block := range w.Blocks {
 		if err := c.add(block); err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/testkit"
-	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
 )
 
@@ -128,5 +127,3 @@ func rules(terms credential.Terms, text string) credential.Terms {
 	terms.Rules, terms.Language = text, &l
 	return terms
 }
-
-var _ = policy.UsesID

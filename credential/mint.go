@@ -47,6 +47,9 @@ func (c *Chain) Narrow(holder sign.Signer, label string, t Terms) (*Chain, error
 	if err := narrower(c.terms(), &t); err != nil {
 		return nil, err
 	}
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("%w: narrow: %w", ErrCredential, err)
+	}
 	payload, err := canon.EncodeCBOR(&Delegation{Typ: blockTyp, Prev: c.blocks[len(c.blocks)-1], Label: label, Terms: t})
 	if err != nil {
 		return nil, fmt.Errorf("%w: narrow: %w", ErrCredential, err)

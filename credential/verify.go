@@ -190,6 +190,9 @@ func (v *Verified) Debits(amounts map[string]int64) ([]policy.Debit, *op.Denial)
 			if !ok { //guard:A23 limit-known
 				return nil, &op.Denial{Code: op.QuotaExceeded, Rule: id, Reason: "the credential limits a quota that the policy does not have"}
 			}
+			if n == 0 {
+				continue // the operation takes nothing from that quota
+			}
 			key := policy.CounterKey(v.Grant.Alias, "limit\x00"+v.blocks[i].String(), id, 0)
 			out = append(out, policy.Debit{Key: key, ID: id, N: n, Limit: t.Limits[id], Until: t.Expires})
 		}

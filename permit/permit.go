@@ -90,7 +90,10 @@ func debits(p *policy.Verified, c *credential.Verified, q *policy.Question, r *p
 	if d != nil {
 		return nil, d
 	}
-	amounts := make(map[string]int64, len(out))
+	amounts := make(map[string]int64)
+	for _, quota := range p.Document().Quotas {
+		amounts[quota.ID] = 0 // known, but this action takes nothing from it
+	}
 	for _, x := range out {
 		amounts[x.ID] = x.N
 	}

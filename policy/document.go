@@ -119,7 +119,10 @@ type Quota struct {
 	Limit   int64  `json:"limit"`
 	Unit    string `json:"unit"`             // ops, or what the amount is counted in
 	Amount  string `json:"amount,omitempty"` // path in the context, such as body.amount; "": one per operation
-	Hard    bool   `json:"hard,omitempty"`   // never lost, never leased
+	// Actions are those that it counts. Absent: all, or with an amount those whose
+	// declaration lists it.
+	Actions []string `json:"actions,omitempty"`
+	Hard    bool     `json:"hard,omitempty"` // never lost, never leased
 }
 
 // An Approval is a requirement that rules read as context.approvals.

@@ -275,6 +275,9 @@ func (d *Document) checkQuotas() error {
 		case q.ID == UsesID:
 			return fmt.Errorf("%s: the name is reserved for the limit that credentials carry", q.ID)
 		}
+		if err := d.checkQuota(&q); err != nil {
+			return fmt.Errorf("%s: %w", q.ID, err)
+		}
 	}
 	return nil
 }

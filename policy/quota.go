@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 
 	"github.com/writhq/writ/canon"
@@ -29,12 +30,17 @@ type Scope struct {
 
 // Debits returns what q takes from each quota of v.
 //
-// Every quota is debited, whatever its limit says; a quota whose amount is
-// absent from the view, not an integer, or negative denies (A7). SPEC POLICY-11.
+// Every quota that counts the action is debited, whatever its limit says; one
+// whose amount is absent from the view, not an integer, or negative denies (A7).
+// SPEC POLICY-11.
 func (v *Verified) Debits(q *Question, view *op.View, s Scope) ([]Debit, *op.Denial) {
+	decl, _ := v.doc.Operation(q.Action, q.Target)
 	var out []Debit
 	for i := range v.doc.Quotas {
 		quota := &v.doc.Quotas[i]
+		if !quota.counts(q.Action, decl) {
+			continue
+		}
 		n, d := quota.amount(view)
 		if d != nil {
 			return nil, d
@@ -42,6 +48,60 @@ func (v *Verified) Debits(q *Question, view *op.View, s Scope) ([]Debit, *op.Den
 		out = append(out, quota.debit(v.doc.Alias, s.of(quota.Per), n, q.At))
 	}
 	return out, nil
+}
+
+// counts reports whether the quota counts the action, which decl lists.
+func (q *Quota) counts(action string, decl *Operation) bool {
+	if len(q.Actions) > 0 {
+		return contains(q.Actions, action)
+	}
+	if q.Amount == "" {
+		return true
+	}
+	_, ok := decl.member(q.Amount)
+	return ok
+}
+
+// member returns the declared member at a path of the context, such as
+// body.amount or query.n.
+func (o *Operation) member(path string) (*op.Member, bool) {
+	where, rest, _ := strings.Cut(path, ".")
+	var list []op.Member
+	switch {
+	case where == "query":
+		list = o.Query
+	case where == "body" && o.Body != nil:
+		list = o.Body.Members
+	}
+	for i := range list {
+		if list[i].Path == rest {
+			return &list[i], true
+		}
+	}
+	return nil, false
+}
+
+// checkQuota refuses a quota that counts nothing, or an amount that an operation
+// could do without.
+func (d *Document) checkQuota(q *Quota) error {
+	counted := 0
+	for i := range d.Operations {
+		o := &d.Operations[i]
+		for _, a := range o.Actions {
+			if !q.counts(a, o) {
+				continue
+			}
+			counted++
+			m, ok := o.member(q.Amount)
+			if q.Amount != "" && (!ok || m.Type != "int" || !m.Required) { //guard:A7 quota-amount-required
+				return fmt.Errorf("amount: %s must be declared for %s, as a required int", q.Amount, a)
+			}
+		}
+	}
+	if counted == 0 {
+		return fmt.Errorf("it counts no action of the policy")
+	}
+	return nil
 }
 
 func (q *Quota) amount(view *op.View) (int64, *op.Denial) {

@@ -188,7 +188,10 @@ func VerifyHTTP(m *Message, k sign.PublicKey, cover []string, at int64) (*Invoca
 	if err != nil {
 		return nil, nil, err
 	}
-	return v, base, v.check(at)
+	if err := v.check(at); err != nil {
+		return nil, nil, err
+	}
+	return v, base, nil
 }
 
 func (m *Message) verifySignature(k sign.PublicKey, base []byte) error {

@@ -82,7 +82,10 @@ func VerifyInvocation(k sign.PublicKey, block []byte, o *op.Operation, at int64)
 	if v.Operation.IsZero() || v.Operation != o.AskedDigest() { //guard:A12 invocation-operation
 		return nil, fmt.Errorf("%w: invocation: signed for another operation", ErrProof)
 	}
-	return &v, v.check(at)
+	if err := v.check(at); err != nil {
+		return nil, err
+	}
+	return &v, nil
 }
 
 func (v *Invocation) check(at int64) error {

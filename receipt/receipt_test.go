@@ -279,6 +279,10 @@ func TestSignedRefuses(t *testing.T) {
 	moved := *all[0]
 	moved.Payload = all[1].Payload
 	refuse("another receipt", moved, k.Public())
+	changed := full(1)
+	changed.Purpose = "other"
+	moved.Payload = encode(t, changed)
+	refuse("the same place with another purpose", moved, k.Public())
 	moved = *all[0]
 	moved.Index = 1
 	refuse("another place", moved, k.Public())

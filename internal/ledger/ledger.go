@@ -39,6 +39,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
@@ -229,6 +231,9 @@ func (l *Ledger) release() {
 	for _, f := range l.levels {
 		f.close()
 	}
+	// A child that is being started has a copy of the file: closing ours would not
+	// be enough. The error could only say that it is closed.
+	_ = unix.Flock(int(l.lock.Fd()), unix.LOCK_UN)
 	l.lock.Close()
 }
 

@@ -51,7 +51,7 @@ func (l *Ledger) segments() ([]uint64, error) {
 	}
 	slices.Sort(all)
 	for i, n := range all {
-		if n != all[0]+uint64(i) { //guard:R57 segment-missing
+		if n != all[0]+uint64(i) {
 			return nil, fmt.Errorf("%w: segment %d is missing", ErrCorrupt, all[0]+uint64(i))
 		}
 	}

@@ -165,17 +165,18 @@ func (l *Ledger) waitSealed(ctx context.Context, n uint64) error {
 		l.mu.Lock()
 		have, err, wake := l.sealed, l.err, l.wake
 		l.mu.Unlock()
-		if have >= n { //guard:A33 leaves-after-fsync
-			return nil
+		if have < n { //guard:A33 leaves-after-fsync
+			if err != nil {
+				return err
+			}
+			select {
+			case <-wake:
+				continue
+			case <-ctx.Done():
+				return fmt.Errorf("wait for signature: %w", ctx.Err())
+			}
 		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for signature: %w", ctx.Err())
-		}
+		return nil
 	}
 }
 

@@ -165,7 +165,7 @@ func (l *Ledger) unwrap(n uint64) (secret.Bytes, error) {
 		return secret.Bytes{}, fmt.Errorf("%w: key of segment %d is cut short", ErrErased, n)
 	}
 	key, err := aead.Open(nil, wrapped[:aead.NonceSize()], wrapped[aead.NonceSize():], l.wrapAAD(n))
-	if err != nil { //guard:A37 evidence-key
+	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("%w: key of segment %d does not open", ErrErased, n)
 	}
 	return secret.Take(key), nil

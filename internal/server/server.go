@@ -44,6 +44,8 @@ type Config struct {
 	TLS     *tls.Config                                              // optional; of listeners
 	Build   string                                                   // optional; in receipts
 	Resolve func(ctx context.Context, host string) ([]net.IP, error) // optional
+	Faults  func(ledger.Call) error                                  // optional, for tests: see [ledger.Config]
+	Opener  func(gateway.Opener) gateway.Opener                      // optional, for tests: stands before custody
 }
 
 // A Server is a gate and its authority in one process. It is safe for concurrent
@@ -107,7 +109,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir: filepath.Join(s.c.Dir, "ledger"), Gate: k.Gate, Zone: k.Pin, Signer: k.Sign, Evidence: k.Evidence,
-		Now: s.c.Now, Log: s.c.Log,
+		Now: s.c.Now, Log: s.c.Log, Faults: s.c.Faults,
 	})
 	if err != nil {
 		return err
@@ -154,8 +156,12 @@ func (s *Server) assemble(now func() int64) error {
 	if err != nil {
 		return err
 	}
+	var opener gateway.Opener = s.custody
+	if s.c.Opener != nil {
+		opener = s.c.Opener(opener)
+	}
 	s.hall, err = gateway.New(gateway.Config{
-		Gate: s.gate, Custody: s.custody, Laws: s.log, Domain: s.member.Domain, Now: s.c.Now, Log: s.c.Log,
+		Gate: s.gate, Custody: opener, Laws: s.log, Domain: s.member.Domain, Now: s.c.Now, Log: s.c.Log,
 		TLS: s.c.TLS, Resolve: s.c.Resolve, Tally: s.tallies.add,
 	})
 	return err

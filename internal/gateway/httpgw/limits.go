@@ -6,8 +6,8 @@ import "time"
 const (
 	maxHeaderBytes    = 48 << 10 // a credential of 16 KiB in base64, its proof, and the client's own
 	maxBodyBytes      = 2 << 20  // a request's body, which is read whole before it is decided
-	maxHeaderTime     = 10 * time.Second
-	maxBodyTime       = 30 * time.Second
+	maxHeaderTime     = 5 * time.Second
+	maxBodyTime       = 10 * time.Second // 2 MiB at 200 KiB/s
 	maxIdleTime       = 90 * time.Second
 	maxDrain          = 20 * time.Second // for requests under way when the gate stops
 	maxUpstreamWait   = 60 * time.Second // for the first byte of a response

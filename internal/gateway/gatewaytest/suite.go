@@ -1,0 +1,338 @@
+package gatewaytest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/internal/testgate"
+	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/permit"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/zone"
+)
+
+func (r *run) configuration() {
+	g := r.gate(testgate.Config{})
+	if len(r.d.Bad) < 3 {
+		r.Fatalf("only %d bad configurations", len(r.d.Bad))
+	}
+	for _, bad := range append(r.d.Bad, json.RawMessage(`{"no_such_field":1}`), json.RawMessage(`nonsense`)) {
+		h, err := r.d.Protocol.New(bad, nil)
+		if err == nil || h != nil {
+			r.Errorf("configuration %s was taken", bad)
+		}
+	}
+	r.mustPermit(r.client(g, g.Wide(1)))
+}
+
+func (r *run) permitted() {
+	g := r.gate(testgate.Config{})
+	k := r.client(g, g.Wide(2))
+	for range 3 {
+		r.mustPermit(k)
+	}
+	if n := reached(g); n != 3 {
+		r.Errorf("%d operations upstream, want 3", n)
+	}
+	if n := g.Upstream.Connections(); n != 1 {
+		r.Errorf("%d upstream connections for one credential, want 1", n)
+	}
+	intents, outcomes := g.Receipts(receipt.Intent), g.Receipts(receipt.Outcome)
+	if len(intents) != 3 || len(outcomes) != 3 {
+		r.Fatalf("%d intents and %d outcomes, want 3 of each", len(intents), len(outcomes))
+	}
+	for _, o := range outcomes {
+		if o.Outcome.Class != receipt.OK {
+			r.Errorf("outcome %q", o.Outcome.Class)
+		}
+	}
+}
+
+func (r *run) denied() {
+	g := r.gate(testgate.Config{})
+	k := r.client(g, g.Wide(1))
+	a := k.Denied()
+	if a.OK || a.Code == "" || a.Failed {
+		r.Errorf("denied operation: %+v; want a denial in the protocol's own words", a)
+	}
+	if n := g.Upstream.Connections(); n != 0 {
+		r.Errorf("%d connections upstream after a denial", n)
+	}
+	d := g.Receipts(receipt.Denial)
+	if len(d) != 1 || d[0].Decision != a.Code || len(g.Receipts(receipt.Intent)) != 0 {
+		r.Errorf("want one denial with the code %q in the ledger, have %d", a.Code, len(d))
+	}
+	r.mustPermit(k) // the conversation goes on
+}
+
+func (r *run) logDown() {
+	var down atomic.Bool
+	g := r.gate(testgate.Config{Faults: func(c ledger.Call) error {
+		if down.Load() && c.Op == "write" {
+			return errors.New("disk full")
+		}
+		return c.Run(c.Size)
+	}})
+	k := r.client(g, g.Wide(1))
+	r.mustPermit(k)
+	down.Store(true)
+	for range 3 {
+		if a := k.Permitted(); a.OK || !a.Failed {
+			r.Errorf("with the log down: %+v", a)
+		}
+		if a := k.Denied(); a.OK || a.Code != "" {
+			r.Errorf("a denial that is not recorded was given as one: %+v", a)
+		}
+	}
+	if n := reached(g); n != 1 {
+		r.Errorf("%d operations upstream; want the first only", n)
+	}
+}
+
+func (r *run) flips() {
+	g := r.gate(testgate.Config{})
+	k := r.client(g, g.Wide(1))
+	r.mustPermit(k)
+	g.Succeed(func(d *policy.Document) {
+		d.Rules = `@id("nothing") forbid (principal, action, resource);` + "\n" + `@id("p") permit (principal, action, resource);`
+	})
+	if a := k.Permitted(); a.OK || a.Code != "forbidden" {
+		r.Errorf("after a successor forbade it: %+v", a)
+	}
+	if n := reached(g); n != 1 {
+		r.Errorf("%d operations upstream, want 1", n)
+	}
+}
+
+func (r *run) revoked() {
+	g := r.gate(testgate.Config{})
+	c := g.Wide(3)
+	k := r.client(g, c)
+	r.mustPermit(k)
+	g.Revoke(zone.RevokeBlock, c.Blocks()[1])
+	if a := k.Permitted(); a.OK || a.Failed && a.Code == "" && reached(g) != 1 {
+		r.Errorf("after an ancestor was revoked: %+v", a)
+	}
+	if n := reached(g); n != 1 {
+		r.Errorf("%d operations upstream, want 1", n)
+	}
+}
+
+// tracing notes when custody is asked.
+type tracing struct {
+	gateway.Opener
+	note func(string)
+	err  error
+}
+
+func (o tracing) Open(ctx context.Context, p *permit.Permit) (secret.Bytes, error) {
+	o.note("open")
+	if o.err != nil {
+		return secret.Bytes{}, o.err
+	}
+	return o.Opener.Open(ctx, p)
+}
+
+func (r *run) order() {
+	var mu sync.Mutex
+	var events []string
+	note := func(e string) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, e)
+	}
+	up := testgate.NewUpstream(r, nil)
+	g := r.gate(testgate.Config{
+		Upstream: up,
+		Faults: func(c ledger.Call) error {
+			err := c.Run(c.Size)
+			if c.Op == "sync" || c.Op == "write" {
+				note(c.Op)
+			}
+			return err
+		},
+		Opener: func(o gateway.Opener) gateway.Opener { return tracing{Opener: o, note: note} },
+	})
+	k := r.client(g, g.Wide(1))
+	mu.Lock()
+	events = nil
+	mu.Unlock()
+	r.mustPermit(k)
+	mu.Lock()
+	defer mu.Unlock()
+	at := slices.Index(events, "open")
+	if at < 0 || !slices.Contains(events[:at], "write") || !slices.Contains(events[:at], "sync") {
+		r.Errorf("events %v: want write and sync before open (the policy's mode is durable)", events)
+	}
+}
+
+func (r *run) custodyDown() {
+	g := r.gate(testgate.Config{Opener: func(o gateway.Opener) gateway.Opener {
+		return tracing{o, func(string) {}, errors.New("no")}
+	}})
+	if a := r.client(g, g.Wide(1)).Permitted(); a.OK {
+		r.Errorf("permitted without a secret: %+v", a)
+	}
+	if n := g.Upstream.Connections(); n != 0 {
+		r.Errorf("%d connections upstream", n)
+	}
+	out := g.Receipts(receipt.Outcome)
+	if len(out) != 1 || out[0].Outcome.Class != receipt.NotSent {
+		r.Errorf("want one outcome not_sent, have %d outcomes", len(out))
+	}
+}
+
+func (r *run) secrets() {
+	g := r.gate(testgate.Config{})
+	k := r.client(g, g.Wide(1))
+	var got []byte
+	for range 2 {
+		got = append(got, r.mustPermit(k).Text...)
+		got = append(got, k.Denied().Text...)
+	}
+	var records []byte
+	for _, rec := range g.Receipts() {
+		b, err := rec.Encode()
+		if err != nil {
+			r.Fatal(err)
+		}
+		records = append(records, b...)
+	}
+	for name, data := range map[string][]byte{"answers": got, "log": g.Logged.Bytes(), "records": records} {
+		if name != "log" && len(data) == 0 {
+			r.Errorf("no %s to search", name)
+		}
+		for _, f := range forms(testkit.Plain) {
+			if strings.Contains(string(data), f) {
+				r.Errorf("the secret is in the %s", name)
+			}
+		}
+	}
+}
+
+func (r *run) cutOff() {
+	g := r.gate(testgate.Config{})
+	c := g.Wide(1)
+	r.mustPermit(r.client(g, c))
+	n := len(r.d.Wire(r, g, c, g.Holder(0)))
+	if n < 100 {
+		r.Fatalf("an operation of %d bytes", n)
+	}
+	before := runtime.NumGoroutine()
+	step := max(1, n/300)
+	for at := 0; at < n; at += step {
+		wire := r.d.Wire(r, g, c, g.Holder(0))
+		conn := r.d.Dial(r, g)
+		if _, err := conn.Write(wire[:min(at, len(wire))]); err != nil {
+			r.Fatalf("write %d bytes: %v", at, err)
+		}
+		conn.Close()
+	}
+	r.mustPermit(r.client(g, c))
+	r.settles(before + 20)
+	for _, line := range strings.Split(string(g.Logged.Bytes()), "\n") {
+		if strings.Contains(line, "panic") {
+			r.Errorf("logged: %s", line)
+		}
+	}
+}
+
+// settles waits until no more than n goroutines are left.
+func (r *run) settles(n int) {
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.NumGoroutine() > n {
+		if time.Now().After(deadline) {
+			// Tests beside this one have goroutines of their own, so only a flood is a
+			// leak: one for each connection that was cut off.
+			if runtime.NumGoroutine() > n+200 {
+				r.Errorf("%d goroutines are left", runtime.NumGoroutine())
+			}
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func (r *run) junk() {
+	g := r.gate(testgate.Config{})
+	if len(r.d.Junk) < 3 {
+		r.Fatalf("only %d kinds of junk", len(r.d.Junk))
+	}
+	var wg sync.WaitGroup
+	for name, send := range r.d.Junk {
+		wg.Go(func() {
+			conn := r.d.Dial(r, g)
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(40 * time.Second))
+			if err := send(conn); err != nil {
+				return // the gateway closed it while it was sent
+			}
+			_, err := io.Copy(io.Discard, conn)
+			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+				r.Errorf("%s: the gateway still listens after 40 s", name)
+			}
+		})
+	}
+	wg.Wait()
+	if n := g.Upstream.Connections(); n != 0 {
+		r.Errorf("%d connections upstream", n)
+	}
+	r.mustPermit(r.client(g, g.Wide(1)))
+}
+
+func (r *run) drain() {
+	reached, release := make(chan struct{}), make(chan struct{})
+	up := testgate.NewUpstream(r, nil)
+	g := r.gate(testgate.Config{Upstream: up})
+	k := r.client(g, g.Wide(1))
+	r.mustPermit(k)
+	up.Handle(func(w http.ResponseWriter, _ *http.Request) {
+		close(reached)
+		<-release
+		io.WriteString(w, "late")
+	})
+	answer := make(chan Answer, 1)
+	go func() { answer <- k.Permitted() }()
+	<-reached
+	stopped := make(chan error, 1)
+	go func() { stopped <- g.Stop() }()
+	select {
+	case err := <-stopped:
+		r.Errorf("the gate stopped (%v) with an operation under way", err)
+	case <-time.After(50 * time.Millisecond): // it must not have ended; it cannot show that it never would
+	}
+	close(release)
+	if a := <-answer; !a.OK {
+		r.Errorf("the operation under way was not let to end: %+v", a)
+	}
+	if err := <-stopped; err != nil {
+		r.Errorf("stop: %v", err)
+	}
+}
+
+func (r *run) oneCredential() {
+	g := r.gate(testgate.Config{})
+	a, b := r.client(g, g.Wide(1)), r.client(g, g.Wide(1))
+	for range 2 {
+		r.mustPermit(a)
+		r.mustPermit(b)
+	}
+	seen := g.Upstream.Seen()
+	if len(seen) != 4 || seen[0].Remote == seen[1].Remote || seen[0].Remote != seen[2].Remote || seen[1].Remote != seen[3].Remote {
+		r.Errorf("upstream connections were shared, or not kept: %d requests", len(seen))
+	}
+}

@@ -1,0 +1,187 @@
+package httpgw_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"testing"
+
+	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/gateway/gatewaytest"
+	"github.com/writhq/writ/internal/gateway/httpgw"
+	"github.com/writhq/writ/internal/testgate"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/sign"
+)
+
+// door is the HTTP gateway under test.
+var door = testgate.Door{Protocol: httpgw.Protocol, Config: config}
+
+func config(addr string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"origin":"https://%s"}`, addr))
+}
+
+type client struct {
+	*http.Client
+	url string
+}
+
+func newClient(_ testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) gatewaytest.Client {
+	return &client{g.Client(c, k, "refund"), "https://" + g.Addrs[0] + "/t/shop"}
+}
+
+func (c *client) do(path string) (a gatewaytest.Answer) {
+	resp, err := c.Get(c.url + path)
+	if err != nil {
+		a.Failed = true
+		return a
+	}
+	defer resp.Body.Close()
+	a.Text, _ = httputil.DumpResponse(resp, true)
+	var p httpgw.Problem
+	switch {
+	case resp.Header.Get("Content-Type") != "application/problem+json":
+		a.OK = resp.StatusCode == 200
+	case json.Unmarshal(a.Text[bytes.Index(a.Text, []byte("\r\n\r\n")):], &p) != nil || p.Code == "not_decided":
+		a.Failed = true
+	default:
+		a.Code = string(p.Code)
+	}
+	return a
+}
+
+func (c *client) Permitted() gatewaytest.Answer { return c.do("/v1/orders/1") }
+func (c *client) Denied() gatewaytest.Answer    { return c.do("/v1/customers") }
+func (c *client) Close()                        { c.CloseIdleConnections() }
+
+// capture signs a request and keeps it instead of sending it.
+type capture struct{ wire []byte }
+
+func (c *capture) RoundTrip(r *http.Request) (*http.Response, error) {
+	var b bytes.Buffer
+	err := r.Write(&b)
+	c.wire = b.Bytes()
+	return nil, fmt.Errorf("captured: %w", err)
+}
+
+func wire(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) []byte {
+	t.Helper()
+	return signed(t, g, k, g.Client(c, k, "refund"), func(url string) *http.Request {
+		r, err := http.NewRequest("POST", url+"/v1/refunds", strings.NewReader(`{"order":"1","amount":100}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		return r
+	})
+}
+
+// signed returns the bytes of a request as the transport of h would send it.
+func signed(t testing.TB, g *testgate.Gate, _ sign.Signer, h *http.Client, make func(url string) *http.Request) []byte {
+	t.Helper()
+	tr := *transport(h)
+	c := &capture{}
+	tr.Base = c
+	(&http.Client{Transport: &tr}).Do(make("https://" + g.Addrs[0] + "/t/shop"))
+	if len(c.wire) == 0 {
+		t.Fatal("nothing was captured")
+	}
+	return c.wire
+}
+
+func dial(t testing.TB, g *testgate.Gate) net.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", g.Addrs[0], g.TLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestSuite runs what every gateway must do.
+//
+// R2 R3/http R5 R11 R13 R15 R16 R20 R28 R43 R56 R59
+// A3 A6 A13
+// guard: reserve-before-permit, decision-respected, use-decided, opened-before-act, record-before-permit, chain-verified
+func TestSuite(t *testing.T) {
+	gatewaytest.Run(t, gatewaytest.Driver{
+		Protocol: httpgw.Protocol,
+		Config:   config,
+		Bad: []json.RawMessage{
+			json.RawMessage(`{}`), json.RawMessage(`{"origin":"gate.example"}`), json.RawMessage(`{"origin":"https://gate.example/"}`),
+		},
+		Policy: func(*policy.Document) {},
+		Client: newClient,
+		Wire:   wire,
+		Dial:   dial,
+		Junk: map[string]func(net.Conn) error{
+			"a header without end": func(c net.Conn) error {
+				_, err := io.Copy(c, io.MultiReader(strings.NewReader("GET /t/shop/v1/orders/1 HTTP/1.1\r\nHost: x\r\nX-A: "), endless('a', 1<<20)))
+				return err
+			},
+			"headers without end": func(c net.Conn) error {
+				if _, err := io.WriteString(c, "GET /t/shop/v1/orders/1 HTTP/1.1\r\nHost: x\r\n"); err != nil {
+					return err
+				}
+				for i := range 20000 {
+					if _, err := fmt.Fprintf(c, "X-%d: aaaaaaaaaaaaaaaaaaaa\r\n", i); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+			"a body too large": func(c net.Conn) error {
+				_, err := io.Copy(c, io.MultiReader(strings.NewReader("POST /t/shop/v1/refunds HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"), endless('a', 8<<20)))
+				return err
+			},
+			"a header that stops": func(c net.Conn) error {
+				_, err := io.WriteString(c, "GET /t/shop/v1/orders/1 HTTP/1.1\r\nHost: x\r\nX-A: ")
+				return err
+			},
+			"a body that stops": func(c net.Conn) error {
+				_, err := io.WriteString(c, "POST /t/shop/v1/refunds HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+				return err
+			},
+			"not HTTP": func(c net.Conn) error {
+				_, err := c.Write(bytes.Repeat([]byte{0, 1, 2, 3}, 64<<10))
+				return err
+			},
+		},
+	})
+}
+
+func endless(b byte, n int64) io.Reader { return io.LimitReader(repeat(b), n) }
+
+type repeat byte
+
+func (r repeat) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(r)
+	}
+	return len(b), nil
+}
+
+// raw sends bytes to the gate and returns the response.
+func raw(t testing.TB, g *testgate.Gate, wire []byte) *http.Response {
+	t.Helper()
+	conn := dial(t, g)
+	t.Cleanup(func() { conn.Close() })
+	stop := context.AfterFunc(t.Context(), func() { conn.Close() })
+	t.Cleanup(func() { stop() })
+	if _, err := conn.Write(wire); err != nil {
+		t.Fatalf("write: %v", err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("read response: %v", err)
+	}
+	return resp
+}
