@@ -35,7 +35,6 @@ func ask(t *testing.T, z *testkit.Zone, v *credential.Verified, amount string) p
 // SPEC CRED-1, CRED-3
 // R6
 // R42: whole chain, no link to issuer or parents
-// guard: block-signature
 func TestThreeHops(t *testing.T) {
 	t.Parallel()
 	z := testkit.NewZone(t)
@@ -73,7 +72,6 @@ func TestThreeHops(t *testing.T) {
 // TestBits flips every bit of a credential of three blocks.
 //
 // R1
-// guard: block-signature
 func TestBits(t *testing.T) {
 	t.Parallel()
 	z := testkit.NewZone(t)
@@ -267,7 +265,6 @@ func TestText(t *testing.T) {
 // TestBounds offers what is too large, too many, or missing.
 //
 // SPEC CRED-1
-// A7: a negative limit
 // guard: limit-negative
 func TestBounds(t *testing.T) {
 	t.Parallel()

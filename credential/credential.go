@@ -184,7 +184,7 @@ func (c *Chain) add(block []byte) error {
 		return c.join(payload, &c.Grant.Terms)
 	}
 	payload, err := sign.Verify1(c.Holder(), blockType, block)
-	if err != nil { //guard:R6 block-signature
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCredential, err)
 	}
 	var d Delegation

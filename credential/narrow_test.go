@@ -138,7 +138,6 @@ func TestAbsentAndEmpty(t *testing.T) {
 // TestAdmitTime uses a credential before, in and after the validity of each block.
 //
 // SPEC CRED-6
-// R7: the condition is time
 // R40: validity
 // guard: block-validity
 func TestAdmitTime(t *testing.T) {

@@ -18,7 +18,6 @@ import (
 //
 // SPEC CRED-4
 // A22: an issuer for subjects of others; a key that is not for issuing
-// R4
 // guard: issuer-subjects
 func TestIssuers(t *testing.T) {
 	t.Parallel()
@@ -101,9 +100,7 @@ func TestIssuerThreshold(t *testing.T) {
 // SPEC CRED-3
 // A1: a root with the same names, and even the same keys
 // R45
-// R29: the version that is offered is older than the one the grant demands
 // R23: a policy of another line
-// A5: a pinned credential ends at succession
 // guard: grant-zone, grant-version, grant-pinned
 func TestGrantNamesPolicy(t *testing.T) {
 	t.Parallel()
@@ -155,7 +152,6 @@ func TestGrantNamesPolicy(t *testing.T) {
 //
 // SPEC CRED-9
 // R40: depth, time
-// R47
 // R63: an algorithm that is not allowed any more
 // guard: grant-depth, grant-ttl, holder-algorithm
 func TestCeilings(t *testing.T) {
@@ -303,7 +299,6 @@ func TestRulesOnlyNarrow(t *testing.T) {
 // SPEC CRED-7
 // R40: limits
 // R6
-// A23: a limit that nothing counts
 // guard: limit-known
 func TestDebits(t *testing.T) {
 	t.Parallel()

@@ -181,7 +181,7 @@ func VerifyHTTP(m *Message, k sign.PublicKey, cover []string, at int64) (*Invoca
 	if err := m.verifySignature(k, base); err != nil {
 		return nil, nil, err
 	}
-	if d, _ := m.field(FieldDigest); m.HasBody && d != ContentDigest(m.Body) { //guard:R5 body-digest
+	if d, _ := m.field(FieldDigest); m.HasBody && d != ContentDigest(m.Body) { //guard:R5 signed-body-digest
 		return nil, nil, fmt.Errorf("%w: %s is not the body's", ErrProof, FieldDigest)
 	}
 	v, err := m.invocation(in)

@@ -66,7 +66,7 @@ func TestHTTP(t *testing.T) {
 // SPEC PROOF-5
 // A10
 // R1
-// guard: covered-all, covered-once, http-signature, body-digest, one-credential
+// guard: covered-all, covered-once, http-signature, signed-body-digest, one-credential
 func TestHTTPAltered(t *testing.T) {
 	t.Parallel()
 	k := world.Key("holder")

@@ -69,7 +69,7 @@ func VerifyInvocation(k sign.PublicKey, block []byte, o *op.Operation, at int64)
 		return nil, fmt.Errorf("%w: invocation of %d bytes; at most %d", ErrProof, len(block), maxInvocationBytes)
 	}
 	payload, err := sign.Verify1(k, invocationType, block)
-	if err != nil { //guard:R5 invocation-signature
+	if err != nil {
 		return nil, fmt.Errorf("%w: invocation: %w", ErrProof, err)
 	}
 	var v Invocation

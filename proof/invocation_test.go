@@ -38,7 +38,6 @@ func invoke(t testing.TB, k sign.Signer, change func(*proof.Invocation)) []byte 
 //
 // SPEC PROOF-2, PROOF-3
 // R1
-// guard: invocation-signature
 func TestInvocation(t *testing.T) {
 	t.Parallel()
 	for _, k := range []sign.PrivateKey{world.Key("holder"), world.KeyP256("holder")} {

@@ -278,7 +278,7 @@ func TestAuditorNeedsSettings(t *testing.T) {
 
 func logKey(t testing.TB) tlog.Key {
 	t.Helper()
-	k, err := tlog.NewKey("writ-ledger/"+gate, testKey(t, 1).Public().Bytes())
+	k, err := receipt.LogKey(gate, testKey(t, 1).Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func logKey(t testing.TB) tlog.Key {
 }
 
 // export writes a log with the checkpoint of head.
-func export(t testing.TB, steps []step, size uint64, root tlog.Hash, k sign.Signer) []byte {
+func export(t testing.TB, steps []step, h tlog.Head, k sign.Signer) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	x, err := receipt.NewExportWriter(&b, receipt.ExportHeader{Gate: gate, Zone: zone})
@@ -303,7 +303,8 @@ func export(t testing.TB, steps []step, size uint64, root tlog.Hash, k sign.Sign
 			t.Fatal(err)
 		}
 	}
-	c, err := tlog.SignCheckpoint(tlog.Head{Origin: logKey(t).Name(), Size: size, Root: root}, logKey(t), k)
+	h.Origin = logKey(t).Name()
+	c, err := tlog.SignCheckpoint(h, logKey(t), k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +322,7 @@ func TestExport(t *testing.T) {
 	w := story(t)
 	k := testKey(t, 1)
 	cfg := receipt.AuditConfig{Key: k.Public(), Gate: gate, Zone: zone}
-	good := export(t, w.steps, w.tree.Size(), w.tree.Root(), k)
+	good := export(t, w.steps, tlog.Head{Size: w.tree.Size(), Root: w.tree.Root()}, k)
 	n := 0
 	r, err := receipt.AuditExport(bytes.NewReader(good), cfg, logKey(t), func(*receipt.Receipt) error { n++; return nil })
 	if err != nil || r.Receipts != 14 || n != 14 {
@@ -332,10 +333,10 @@ func TestExport(t *testing.T) {
 	}
 	end := w.steps[:len(w.steps)-4]
 	for what, b := range map[string][]byte{
-		"another signer": export(t, w.steps, w.tree.Size(), w.tree.Root(), testKey(t, 2)),
-		"another size":   export(t, w.steps, 13, w.tree.Root(), k),
-		"another root":   export(t, w.steps, 14, zone14(), k),
-		"end cut off":    export(t, end, w.tree.Size(), w.tree.Root(), k),
+		"another signer": export(t, w.steps, tlog.Head{Size: w.tree.Size(), Root: w.tree.Root()}, testKey(t, 2)),
+		"another size":   export(t, w.steps, tlog.Head{Size: 13, Root: w.tree.Root()}, k),
+		"another root":   export(t, w.steps, tlog.Head{Size: 14, Root: zone14()}, k),
+		"end cut off":    export(t, end, tlog.Head{Size: w.tree.Size(), Root: w.tree.Root()}, k),
 		"trailing":       append(bytes.Clone(good), 0),
 		"two logs":       append(bytes.Clone(good), good...),
 	} {
@@ -380,7 +381,7 @@ func inLeaves(b []byte, at int) bool {
 // An export that is read ends; a panic or a hang is a fault.
 func FuzzAuditExport(f *testing.F) {
 	w := story(f)
-	f.Add(export(f, w.steps, w.tree.Size(), w.tree.Root(), testKey(f, 1)))
+	f.Add(export(f, w.steps, tlog.Head{Size: w.tree.Size(), Root: w.tree.Root()}, testKey(f, 1)))
 	cfg := receipt.AuditConfig{Key: testKey(f, 1).Public(), Gate: gate, Zone: zone}
 	k := logKey(f)
 	f.Fuzz(func(t *testing.T, b []byte) {

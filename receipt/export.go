@@ -8,10 +8,25 @@ import (
 	"io"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/sign"
 	"github.com/writhq/writ/tlog"
 )
 
 const exportMagic = "writ-export/1\n"
+
+// LogKey returns the key that verifies the checkpoints of a gate's log, whose
+// origin is "writ-ledger/" and the gate's id. Errors wrap [ErrVerify]: k is not
+// Ed25519, or the id cannot be part of a name. SPEC RCPT-12.
+func LogKey(gate string, k sign.PublicKey) (tlog.Key, error) {
+	if k.Algorithm() != sign.Ed25519 {
+		return tlog.Key{}, fmt.Errorf("%w: log key: not Ed25519", ErrVerify)
+	}
+	key, err := tlog.NewKey("writ-ledger/"+gate, k.Bytes())
+	if err != nil {
+		return tlog.Key{}, fmt.Errorf("%w: log key: %w", ErrVerify, err)
+	}
+	return key, nil
+}
 
 // The frames of an export. SPEC RCPT-12.
 const (

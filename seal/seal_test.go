@@ -48,10 +48,16 @@ func encode(t testing.TB, v any) []byte {
 	return b
 }
 
+// A gate is what opens: a key, and the policy that it evaluates.
+type gate struct {
+	key    seal.GateKey
+	policy *policy.Verified
+}
+
 // opens fails the test unless sealed opens to plain.
-func opens(t testing.TB, k seal.GateKey, p *policy.Verified, st *seal.Signed, sealed []byte) {
+func opens(t testing.TB, g gate, st *seal.Signed, sealed []byte) {
 	t.Helper()
-	v, err := seal.Open(k, p, st, sealed)
+	v, err := seal.Open(g.key, g.policy, st, sealed)
 	if err != nil {
 		t.Fatalf("does not open: %v", err)
 	}
@@ -81,7 +87,7 @@ func TestPolicyBits(t *testing.T) {
 	z := testkit.NewZone(t)
 	st, sealed := z.Sealed(t)
 	payload, zone := z.Envelope.Payload, z.Root.Zone()
-	opens(t, z.Gate, policy.UnverifiedBytes(payload, zone), st, sealed) // the control
+	opens(t, gate{z.Gate, policy.UnverifiedBytes(payload, zone)}, st, sealed) // the control
 	var tried, opened atomic.Int64
 	try := func(p *policy.Verified) {
 		tried.Add(1)
@@ -118,7 +124,7 @@ func TestBlobBits(t *testing.T) {
 	t.Parallel()
 	z := testkit.NewZone(t)
 	st, sealed := z.Sealed(t)
-	opens(t, z.Gate, z.Policy, st, sealed)
+	opens(t, gate{z.Gate, z.Policy}, st, sealed)
 	n := testkit.Flips(sealed, func(b []byte, bit int) {
 		if _, err := seal.Open(z.Gate, z.Policy, st, b); err != seal.ErrOpen {
 			t.Errorf("bit %d: %v", bit, err)
@@ -146,7 +152,7 @@ func TestOtherPolicy(t *testing.T) {
 	twin := z.Twin(t, func(d *policy.Document) { d.Rules = strings.Replace(d.Rules, "5000", "50000", 1) })
 	next := z.Successor(t, z.Policy, nil)
 	st, sealed := z.Sealed(t)
-	opens(t, z.Gate, z.Policy, st, sealed)
+	opens(t, gate{z.Gate, z.Policy}, st, sealed)
 	for name, p := range map[string]*policy.Verified{"twin": twin, "successor": next, "nil": nil, "zero": {}} {
 		refuses(t, name, func() (*seal.Value, error) { return seal.Open(z.Gate, p, st, sealed) })
 	}
@@ -155,7 +161,7 @@ func TestOtherPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opens(t, z.Gate, next, st, resealed)
+	opens(t, gate{z.Gate, next}, st, resealed)
 	refuses(t, "the predecessor", func() (*seal.Value, error) { return seal.Open(z.Gate, z.Policy, st, resealed) })
 }
 
@@ -216,7 +222,7 @@ func TestSwaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opens(t, z.Gate, z.Policy, st, again)
+	opens(t, gate{z.Gate, z.Policy}, st, again)
 	a, b, c := apart(t, sealed), apart(t, sealed2), apart(t, again)
 	for name, p := range map[string]parts{
 		"header":                           {b.Header, a.Commit, a.Wraps, a.Text},
@@ -255,8 +261,8 @@ func TestRecipients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opens(t, z.Gate, z.Policy, st, sealed)
-	opens(t, second, z.Policy, st, sealed)
+	opens(t, gate{z.Gate, z.Policy}, st, sealed)
+	opens(t, gate{second, z.Policy}, st, sealed)
 	for name, k := range map[string]seal.GateKey{
 		"an outsider":              outsider,
 		"an outsider under a name": testkit.GateKey(t, "outsider", z.Gate.ID()),
@@ -355,7 +361,7 @@ func TestForgedHeader(t *testing.T) {
 		return b
 	}
 	v := testkit.Value(testkit.Plain)
-	opens(t, z.Gate, z.Policy, st, forge(z.Policy, v, func(*seal.Header) {})) // the control
+	opens(t, gate{z.Gate, z.Policy}, st, forge(z.Policy, v, func(*seal.Header) {})) // the control
 	for name, change := range map[string]func(*seal.Header){
 		"alias":     func(h *seal.Header) { h.Alias = "dev/x" },
 		"id":        func(h *seal.Header) { h.ID = "other-key" },

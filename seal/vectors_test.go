@@ -139,7 +139,8 @@ func changed(t *testing.T, header []byte, change func(*seal.Header)) []byte {
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	var f openFile
-	testkit.Vectors(t, *update, openFileName, openCases(t), &f)
+	testkit.Vectors(t, *update, openFileName, openCases(t))
+	testkit.ReadVectors(t, openFileName, &f)
 	k, err := seal.NewGateKey(f.GateID, secret.Take(testkit.Unhex(t, f.GateSeed)))
 	if err != nil || hex.EncodeToString(k.Public().Public) != f.GatePublic {
 		t.Fatalf("gate key: %v", err)

@@ -140,7 +140,8 @@ func blockCases(t *testing.T) blockFile {
 func TestBlockVectors(t *testing.T) {
 	t.Parallel()
 	var f blockFile
-	testkit.Vectors(t, *update, "../vectors/sign/block.json", blockCases(t), &f)
+	testkit.Vectors(t, *update, "../vectors/sign/block.json", blockCases(t))
+	testkit.ReadVectors(t, "../vectors/sign/block.json", &f)
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)

@@ -166,7 +166,8 @@ func malformed(e string) [][2]string {
 func TestEnvelopeVectors(t *testing.T) {
 	t.Parallel()
 	var f envelopeFile
-	testkit.Vectors(t, *update, "../vectors/sign/envelope.json", envelopeCases(t), &f)
+	testkit.Vectors(t, *update, "../vectors/sign/envelope.json", envelopeCases(t))
+	testkit.ReadVectors(t, "../vectors/sign/envelope.json", &f)
 	refused := 0
 	for _, v := range f.Cases {
 		e, err := sign.ParseEnvelope([]byte(v.Envelope))

@@ -31,12 +31,16 @@ type Conn struct {
 	// Reader reads from the connection; what it buffers belongs to this act.
 	Reader *bufio.Reader
 
+	tcp   net.Conn // below TLS
 	limit *limited
 	pool  *pool
 	key   poolKey
 	raw   syscall.RawConn
 	idle  time.Time // since when it is unused
 }
+
+// Abort closes the connection at once, without a word to the target.
+func (c *Conn) Abort() { c.tcp.Close() }
 
 // Limit bounds how many more bytes are read from the connection; what Reader has
 // buffered does not count. A negative n takes the bound away.
@@ -163,7 +167,7 @@ func (h *Hall) dial(ctx context.Context, key poolKey, t *Target) (*Conn, error) 
 		raw.Close()
 		return nil, fmt.Errorf("%w: dial: %w", ErrGateway, err)
 	}
-	c := &Conn{Conn: raw, pool: h.pool, key: key, raw: sys}
+	c := &Conn{Conn: raw, tcp: raw, pool: h.pool, key: key, raw: sys}
 	if u.Scheme == "https" {
 		s := tls.Client(raw, tlsTo(u.Hostname(), t))
 		if err := s.HandshakeContext(ctx); err != nil {

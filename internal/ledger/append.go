@@ -285,11 +285,11 @@ func (l *Ledger) write(g *group) error {
 	}
 	if len(g.ev) > 0 {
 		l.evDirty = true
-		if err := l.files.evd.write(g.ev); err != nil {
+		if err := l.files.evd.Write(g.ev); err != nil {
 			return err
 		}
 	}
-	if err := l.files.wal.write(g.wal); err != nil {
+	if err := l.files.wal.Write(g.wal); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -315,11 +315,11 @@ func (l *Ledger) flush(g *group) error {
 // holds wmu.
 func (l *Ledger) syncFiles() error {
 	if !l.evDirty {
-		return l.files.wal.sync()
+		return l.files.wal.Sync()
 	}
 	ev := make(chan error, 1)
-	go func() { ev <- l.files.evd.sync() }()
-	err := l.files.wal.sync()
+	go func() { ev <- l.files.evd.Sync() }()
+	err := l.files.wal.Sync()
 	if evErr := <-ev; err == nil {
 		err = evErr
 	}

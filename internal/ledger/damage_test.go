@@ -144,4 +144,3 @@ func cut(b []byte) (frames [][]byte) {
 	}
 	return frames
 }
-

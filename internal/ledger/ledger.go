@@ -39,9 +39,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/ledger/disk"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
@@ -77,13 +76,16 @@ type Config struct {
 	Faults   func(Call) error // for tests: makes each change, or fails it; default: makes it
 }
 
+// A Call is one change that the ledger is about to make in its folder.
+type Call = disk.Call
+
 // A Ref names one receipt of this ledger.
 type Ref = receipt.Ref
 
 // A Ledger is an open log. It is safe for concurrent use.
 type Ledger struct {
 	cfg    Config
-	disk   disk
+	disk   disk.Disk
 	log    *slog.Logger
 	lock   *os.File
 	key    tlog.Key
@@ -120,7 +122,7 @@ type Ledger struct {
 
 	smu    sync.Mutex       // taken before wmu and mu
 	tree   tlog.Tree        // guarded by smu: over the sealed receipts
-	levels []*levelFile     // guarded by smu: of the tree, lowest first
+	levels []*disk.Mirror   // guarded by smu: of the tree, lowest first
 	cache  []*sealedBatch   // guarded by smu: newest batches, oldest first
 	cached int              // guarded by smu: receipts in cache
 	head   *tlog.Checkpoint // guarded by smu: the newest that was given out
@@ -166,21 +168,8 @@ func (c *Config) check() error {
 	})
 }
 
-// Origin returns the name of a gate's log in its checkpoints.
-func Origin(gate string) string { return "writ-ledger/" + gate }
-
-// LogKey returns the key that verifies a gate's checkpoints. Errors wrap
-// [ErrConfig].
-func LogKey(gate string, k sign.PublicKey) (tlog.Key, error) {
-	if k.Algorithm() != sign.Ed25519 {
-		return tlog.Key{}, fmt.Errorf("%w: the gate's key is not Ed25519", ErrConfig)
-	}
-	key, err := tlog.NewKey(Origin(gate), k.Bytes())
-	if err != nil {
-		return tlog.Key{}, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	return key, nil
-}
+// LogKey returns [receipt.LogKey].
+func LogKey(gate string, k sign.PublicKey) (tlog.Key, error) { return receipt.LogKey(gate, k) }
 
 // Open returns the ledger in cfg.Dir, after it has brought the log in order.
 //
@@ -200,21 +189,23 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	key, err := LogKey(cfg.Gate, cfg.Signer.Public())
+	key, err := receipt.LogKey(cfg.Gate, cfg.Signer.Public())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	l := &Ledger{
 		cfg: cfg, log: cfg.Log, key: key,
-		disk: disk{strings.TrimSuffix(cfg.Dir, "/"), cfg.Faults},
+		disk: disk.Disk{Dir: strings.TrimSuffix(cfg.Dir, "/"), Faults: cfg.Faults},
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), wake: make(chan struct{}),
 		open: make(map[place]openIntent),
 	}
-	if err := l.disk.mkdir("."); err != nil {
+	if err := l.disk.Mkdir("."); err != nil {
 		return nil, fmt.Errorf("%w: open: %w", ErrLedger, err)
 	}
-	if l.lock, err = l.disk.lock(); err != nil {
-		return nil, err
+	if l.lock, err = l.disk.Lock(); errors.Is(err, disk.ErrLocked) {
+		return nil, fmt.Errorf("%w: another process has %s open", ErrLocked, cfg.Dir)
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: open: %w", ErrLedger, err)
 	}
 	if err := l.recover(ctx); err != nil {
 		l.release()
@@ -229,12 +220,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 func (l *Ledger) release() {
 	l.files.close()
 	for _, f := range l.levels {
-		f.close()
+		f.Close()
 	}
-	// A child that is being started has a copy of the file: closing ours would not
-	// be enough. The error could only say that it is closed.
-	_ = unix.Flock(int(l.lock.Fd()), unix.LOCK_UN)
-	l.lock.Close()
+	disk.Unlock(l.lock)
 }
 
 // fail records the first error of a write; from then on nothing is written.
@@ -282,13 +270,6 @@ func (l *Ledger) Len() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.written
-}
-
-// Last returns the epoch and sequence of the newest receipt in the log.
-func (l *Ledger) Last() (epoch, seq uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.epoch, l.seq
 }
 
 // OpenIntent returns the intent that ref names, if it is in the log and has no

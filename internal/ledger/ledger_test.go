@@ -3,15 +3,12 @@ package ledger_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +38,7 @@ func audited(t testing.TB, l *ledger.Ledger, heads ...tlog.Head) (*receipt.Repor
 		return nil, err
 	}
 	pub := testKey(t).Public()
-	k, err := ledger.LogKey("gate-1", pub)
+	k, err := receipt.LogKey("gate-1", pub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +137,7 @@ func TestLife(t *testing.T) {
 
 func verified(t testing.TB, c *tlog.Checkpoint) tlog.Head {
 	t.Helper()
-	k, err := ledger.LogKey("gate-1", testKey(t).Public())
+	k, err := receipt.LogKey("gate-1", testKey(t).Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,91 +433,6 @@ func TestRotation(t *testing.T) {
 	if _, err := ledger.Open(t.Context(), cfg); !errors.Is(err, ledger.ErrCorrupt) {
 		t.Errorf("a segment is missing: %v", err)
 	}
-}
-
-// Nothing of the evidence is in the log or readable beside it, and erasing a key
-// erases evidence, not receipts.
-// A37
-// R2
-// guard: evidence-authentic, evidence-of-this-receipt
-// SPEC LEDG-7
-func TestEvidenceIsApart(t *testing.T) {
-	t.Parallel()
-	cfg := testConfig(t, t.TempDir())
-	l := openLedger(t, cfg)
-	ev := receipt.NewEvidence()
-	ev.Context = []byte("CANARY-" + strings.Repeat("c", 40))
-	ref := mustAppend(t, l, intent(receipt.Durable, ev))
-	bare := mustAppend(t, l, intent(receipt.Durable, nil))
-	if _, err := l.Evidence(t.Context(), bare); !errors.Is(err, ledger.ErrErased) {
-		t.Error("evidence out of nothing")
-	}
-	wrong := ref
-	wrong.Digest = zone
-	if _, err := l.Evidence(t.Context(), wrong); !errors.Is(err, ledger.ErrUnknown) {
-		t.Error("evidence of another receipt")
-	}
-	if _, err := l.Evidence(t.Context(), ledger.Ref{Epoch: 9, Seq: 1}); !errors.Is(err, ledger.ErrUnknown) {
-		t.Error("evidence of no receipt")
-	}
-	salt, err := ev.Disclose(receipt.FieldContext)
-	if err != nil {
-		t.Fatal(err)
-	}
-	looked := 0
-	files, err := filepath.Glob(filepath.Join(cfg.Dir, "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, needle := range [][]byte{ev.Key[:], salt.Salt, ev.Context} {
-			looked++
-			for _, form := range []string{string(needle), hex.EncodeToString(needle), base64.StdEncoding.EncodeToString(needle)} {
-				if bytes.Contains(b, []byte(form)) {
-					t.Errorf("evidence in the clear in %s", filepath.Base(name))
-				}
-			}
-		}
-	}
-	if looked < 12 {
-		t.Fatalf("looked at %d", looked)
-	}
-	evd, key := filepath.Join(cfg.Dir, "00000001.evd"), filepath.Join(cfg.Dir, "00000001.key")
-	spoil := func(file string, at int) {
-		t.Helper()
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b[at] ^= 1
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.Evidence(t.Context(), ref); !errors.Is(err, ledger.ErrErased) {
-			t.Errorf("spoilt %s: %v", filepath.Base(file), err)
-		}
-		b[at] ^= 1
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	spoil(evd, 3)
-	spoil(key, 3)
-	spoil(key, 30)
-	if _, err := l.Evidence(t.Context(), ref); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(key); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Evidence(t.Context(), ref); !errors.Is(err, ledger.ErrErased) {
-		t.Error("evidence without its key")
-	}
-	mustAudit(t, l)
 }
 
 // Nothing is recorded after an error, and no fsync is tried again.

@@ -20,7 +20,7 @@ var errStop = errors.New("ledger: stop")
 // before the end of what is written: beyond that a frame may be half there.
 func (l *Ledger) walk(ctx context.Context, m mark, fn func(*frame, spot) error) error {
 	for seg, off := m.seg, m.off; ; seg, off = seg+1, 0 {
-		f, err := l.disk.open(segmentName(seg, "wal"))
+		f, err := l.disk.Open(segmentName(seg, "wal"))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
@@ -240,7 +240,7 @@ func (l *Ledger) readEvidence(p place, seg uint64, f *frame) (*receipt.Evidence,
 		return nil, err
 	}
 	defer key.Wipe()
-	file, err := l.disk.open(segmentName(seg, "evd"))
+	file, err := l.disk.Open(segmentName(seg, "evd"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrErased, err)
 	}

@@ -38,7 +38,7 @@ type scan struct {
 
 // segments returns the numbers of the log files in the folder, ascending.
 func (l *Ledger) segments() ([]uint64, error) {
-	entries, err := os.ReadDir(l.disk.dir)
+	entries, err := os.ReadDir(l.disk.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: open: %w", ErrLedger, err)
 	}
@@ -94,7 +94,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 // checkpoint reads the folder's own last checkpoint. One that is torn or signed
 // by an earlier key says nothing.
 func (s *scan) checkpoint() error {
-	b, err := s.l.disk.read(checkpointFile)
+	b, err := s.l.disk.Read(checkpointFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (s *scan) checkpoint() error {
 // removed; that, and a torn tail, only the last file may have.
 func (s *scan) segment(ctx context.Context, n uint64, last bool) (keep bool, err error) {
 	name := segmentName(n, "wal")
-	f, err := s.l.disk.open(name)
+	f, err := s.l.disk.Open(name)
 	if err != nil {
 		return false, fmt.Errorf("%w: open: %w", ErrLedger, err)
 	}
@@ -158,11 +158,11 @@ func (s *scan) torn(f *os.File, at spot, last bool) error {
 	}
 	if at.off == 0 {
 		for _, ext := range []string{"wal", "evd", "key"} {
-			if err := s.l.disk.remove(segmentName(at.seg, ext)); err != nil {
+			if err := s.l.disk.Remove(segmentName(at.seg, ext)); err != nil {
 				return fmt.Errorf("%w: %w", ErrLedger, err)
 			}
 		}
-		return s.l.disk.syncDir(".")
+		return s.l.disk.SyncDir(".")
 	}
 	info, err := f.Stat()
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *scan) torn(f *os.File, at spot, last bool) error {
 	}
 	s.dropped = uint64(info.Size() - at.off)
 	s.l.log.Warn("cut off a torn tail", "file", name, "at", at.off, "bytes", s.dropped)
-	if err := s.l.disk.truncate(name, at.off); err != nil {
+	if err := s.l.disk.Truncate(name, at.off); err != nil {
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	return nil
@@ -263,7 +263,7 @@ func (s *scan) batch(f *frame) error {
 // intents reads the intents without outcome.
 func (s *scan) intents() error {
 	for at, where := range s.open {
-		f, err := s.l.disk.open(segmentName(where.seg, "wal"))
+		f, err := s.l.disk.Open(segmentName(where.seg, "wal"))
 		if err != nil {
 			return fmt.Errorf("%w: open: %w", ErrLedger, err)
 		}

@@ -210,7 +210,7 @@ func (l *Ledger) publish(h tlog.Head) error {
 	if err != nil {
 		return fmt.Errorf("sign head: %w", err)
 	}
-	if err := l.disk.replace(checkpointFile, c.Encode(), true); err != nil {
+	if err := l.disk.Replace(checkpointFile, c.Encode(), true); err != nil {
 		return err
 	}
 	l.head, l.headAt = c, h

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/ledger/disk"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
 )
@@ -31,11 +32,11 @@ type segment struct {
 }
 
 // openFiles are the files of the segment that is written.
-type openFiles struct{ wal, evd *file }
+type openFiles struct{ wal, evd *disk.File }
 
 func (o *openFiles) close() {
-	o.wal.close()
-	o.evd.close()
+	o.wal.Close()
+	o.evd.Close()
 }
 
 func segmentName(n uint64, ext string) string { return fmt.Sprintf("%08d.%s", n, ext) }
@@ -87,7 +88,7 @@ func (l *Ledger) rotate(s *segment) error {
 	if err != nil {
 		return err
 	}
-	key.close()
+	key.Close()
 	if l.files.evd, err = l.makeFile(segmentName(s.n, "evd"), nil); err != nil {
 		return err
 	}
@@ -99,23 +100,23 @@ func (l *Ledger) rotate(s *segment) error {
 		return err
 	}
 	l.evDirty = false
-	return l.disk.syncDir(".")
+	return l.disk.SyncDir(".")
 }
 
 // makeFile makes a file with b in it, on the disk but for its name.
-func (l *Ledger) makeFile(path string, b []byte) (*file, error) {
-	f, err := l.disk.create(path)
+func (l *Ledger) makeFile(path string, b []byte) (*disk.File, error) {
+	f, err := l.disk.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	if len(b) > 0 {
-		if err := f.write(b); err != nil {
-			f.close()
+		if err := f.Write(b); err != nil {
+			f.Close()
 			return nil, err
 		}
 	}
-	if err := f.sync(); err != nil {
-		f.close()
+	if err := f.Sync(); err != nil {
+		f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -153,7 +154,7 @@ func (l *Ledger) wrap(s *segment) (wrapped []byte, err error) {
 
 // unwrap returns the key of segment n. Errors wrap [ErrErased].
 func (l *Ledger) unwrap(n uint64) (secret.Bytes, error) {
-	wrapped, err := l.disk.read(segmentName(n, "key"))
+	wrapped, err := l.disk.Read(segmentName(n, "key"))
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("%w: %w", ErrErased, err)
 	}

@@ -46,6 +46,7 @@ type Config struct {
 	Resolve func(ctx context.Context, host string) ([]net.IP, error) // optional
 	Faults  func(ledger.Call) error                                  // optional, for tests: see [ledger.Config]
 	Opener  func(gateway.Opener) gateway.Opener                      // optional, for tests: stands before custody
+	Observe Observer                                                 // optional; of receipts that the gate appends
 }
 
 // A Server is a gate and its authority in one process. It is safe for concurrent
@@ -150,7 +151,7 @@ func (s *Server) assemble(now func() int64) error {
 		return err
 	}
 	s.gate, err = gate.New(gate.Config{
-		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: s.ledger, State: s.state,
+		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: metered{s.ledger, s.c.Observe}, State: s.state,
 		Build: s.c.Build, Resealer: &gate.Resealer{Custodian: s.custody, Publisher: s, Key: s.c.Keyring.Sign},
 	})
 	if err != nil {

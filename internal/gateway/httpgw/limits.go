@@ -11,6 +11,7 @@ const (
 	maxIdleTime       = 90 * time.Second
 	maxDrain          = 20 * time.Second // for requests under way when the gate stops
 	maxUpstreamWait   = 60 * time.Second // for the first byte of a response
+	maxStreamIdle     = 10 * time.Minute // between two pieces of a response
 	maxUpstreamHeader = 64 << 10         // a response's header
 	maxResponseBytes  = 1 << 30          // a response's body, if the policy says nothing
 	maxRedactBytes    = 4 << 20          // a response that members are taken out of

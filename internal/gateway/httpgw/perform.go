@@ -25,6 +25,8 @@ type performance struct {
 	answered bool   // a status was sent to the client
 	aborted  bool   // the response was stopped after that
 	scan     *gateway.Scanner
+	conn     *gateway.Conn
+	ctx      context.Context // of the act: ends when it is no longer allowed
 	received uint64
 }
 
@@ -44,7 +46,8 @@ func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, 
 	if err != nil {
 		return gateway.Outcome{Class: gateway.NotSent, Note: "dial"}, refuse(http.StatusBadGateway, "the target cannot be reached")
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	p.conn, p.ctx = conn, ctx
+	stop := context.AfterFunc(ctx, conn.Abort)
 	defer stop()
 	p.scan = scanner(a)
 	defer p.scan.Wipe()

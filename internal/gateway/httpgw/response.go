@@ -1,12 +1,14 @@
 package httpgw
 
 import (
+	"context"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/gateway"
@@ -35,7 +37,7 @@ func (p *performance) pass(resp *http.Response, c *gateway.Response) error {
 	if len(c.Redact) > 0 {
 		return p.redact(resp, c, limit)
 	}
-	if resp.ContentLength > limit { //guard:R7 response-size
+	if resp.ContentLength > limit { // what stream would find out later
 		return refuse(http.StatusBadGateway, "too large")
 	}
 	if resp.ContentLength >= 0 {
@@ -94,6 +96,7 @@ func (p *performance) stream(resp *http.Response, limit int64) error {
 		return nil
 	}
 	for {
+		p.conn.SetReadDeadline(time.Now().Add(maxStreamIdle))
 		n, err := resp.Body.Read(buf)
 		p.received += uint64(n)
 		if p.received > uint64(limit) { //guard:R7 response-size-stream
@@ -104,6 +107,9 @@ func (p *performance) stream(resp *http.Response, limit int64) error {
 			return serr
 		}
 		held = append(held, out...)
+		if p.ctx.Err() != nil { // a target that sees us leave may end its stream properly
+			return context.Cause(p.ctx)
+		}
 		if err == io.EOF {
 			held = append(held, p.scan.Rest()...)
 			return flush(true)

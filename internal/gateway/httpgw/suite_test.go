@@ -110,7 +110,7 @@ func dial(t testing.TB, g *testgate.Gate) net.Conn {
 //
 // R2 R3/http R5 R11 R13 R15 R16 R20 R28 R43 R56 R59
 // A3 A6 A13
-// guard: reserve-before-permit, decision-respected, use-decided, opened-before-act, record-before-permit, chain-verified
+// guard: decision-respected, use-decided, opened-before-act
 func TestSuite(t *testing.T) {
 	gatewaytest.Run(t, gatewaytest.Driver{
 		Protocol: httpgw.Protocol,

@@ -1,0 +1,238 @@
+// Package control is the API of the authority: it takes in documents that carry
+// their own signatures, from anyone, and answers reads to readers.
+//
+// Its types are safe for concurrent use.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/internal/identity"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/internal/polog"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/zone"
+)
+
+// The errors of this package; all wrap [ErrControl].
+var (
+	ErrControl = errors.New("control")
+	// ErrPassphrase is wrapped by the error of [Config].Unseal for a passphrase that
+	// does not open the keyring: the caller may try again.
+	ErrPassphrase = fmt.Errorf("%w: wrong passphrase, or a damaged keyring", ErrControl)
+)
+
+// A Publisher takes in documents.
+type Publisher interface {
+	// Publish appends a signed document to the policy log. Errors wrap
+	// [zone.ErrRefused] if it carries no authority; then nothing has changed.
+	Publish(ctx context.Context, e *sign.Envelope) (uint64, error)
+	// PutSealed stores sealed bytes durably. They mean nothing until a record names
+	// them.
+	PutSealed(ctx context.Context, b []byte) error
+}
+
+// An Authority is what is behind the API once the keys are open. Every field is
+// required.
+type Authority struct {
+	Publisher Publisher
+	Log       *polog.Log
+	Ledger    *ledger.Ledger
+	Gate      policy.Gate
+	Backup    func(ctx context.Context, w io.Writer) error
+}
+
+// Config is what an API needs. Every field is required but Insecure.
+type Config struct {
+	Now      func() time.Time
+	Log      *slog.Logger
+	Build    string
+	Insecure bool // the keyring is in the clear; shown by status
+	// Unseal opens the keys, and calls [API.Open] before it returns nil.
+	Unseal  func(ctx context.Context, passphrase secret.Bytes) error
+	Metrics *Metrics
+}
+
+// An API answers requests. It begins sealed; [API.Open] ends that.
+type API struct {
+	c       Config
+	writes  bucket
+	guesses bucket
+	slots   chan struct{}
+	sealing sync.Mutex // one guess of the passphrase at a time
+	mu      sync.RWMutex
+	open    *Authority // guarded by mu; nil: sealed
+}
+
+// New returns an API that is sealed.
+func New(c Config) (*API, error) {
+	if c.Now == nil || c.Log == nil || c.Unseal == nil || c.Metrics == nil {
+		return nil, fmt.Errorf("%w: incomplete configuration", ErrControl)
+	}
+	a := &API{c: c, slots: make(chan struct{}, maxRequests)}
+	a.writes = bucket{burst: maxWritesBurst, every: maxWriteEvery}
+	a.guesses = bucket{burst: maxUnsealBurst, every: maxUnsealEvery}
+	return a, nil
+}
+
+// Open ends the sealed state.
+func (a *API) Open(x Authority) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open = &x
+}
+
+// authority returns what is open, or nil.
+func (a *API) authority() *Authority {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.open
+}
+
+// An access says who may call a route.
+type access int
+
+const (
+	localOnly access = iota // the Unix socket: whoever may open it
+	readers                 // the Unix socket, or a reader's certificate
+	public                  // anyone who reaches the listener
+)
+
+// A route is one entry of the API. With sealed it answers before the keys are
+// open too.
+type route struct {
+	pattern string
+	who     access
+	sealed  bool
+	max     time.Duration
+	answer  func(a *API, w http.ResponseWriter, r *http.Request) error
+}
+
+// routes is the whole API. SPEC CTRL-1, CTRL-2.
+var routes = []route{
+	{"GET /healthz", public, true, maxAnswerTime, (*API).healthz},
+	{"GET /readyz", public, true, maxAnswerTime, (*API).readyz},
+	{"GET /v1/root", public, false, maxAnswerTime, (*API).root},
+	{"POST /v1/log", public, false, maxAnswerTime, (*API).publish},
+	{"POST /v1/secrets", public, false, maxAnswerTime, (*API).putSecret},
+	{"POST /v1/unseal", localOnly, true, maxReadTime, (*API).unseal},
+	{"GET /v1/backup", localOnly, false, maxStreamTime, (*API).backup},
+	{"GET /v1/status", readers, true, maxAnswerTime, (*API).status},
+	{"GET /metrics", readers, true, maxAnswerTime, (*API).metrics},
+	{"GET /v1/log/head", readers, false, maxAnswerTime, (*API).head},
+	{"GET /v1/log/entries", readers, false, maxStreamTime, (*API).entries},
+	{"GET /v1/policies", readers, false, maxAnswerTime, (*API).policies},
+	{"GET /v1/secrets", readers, false, maxAnswerTime, (*API).secrets},
+	{"GET /v1/receipts", readers, false, maxAnswerTime, (*API).receipts},
+	{"GET /v1/receipts/{ref}", readers, false, maxAnswerTime, (*API).receipt},
+	{"GET /v1/export", readers, false, maxStreamTime, (*API).export},
+}
+
+// Local returns the handler for the Unix socket: who may open the socket may
+// read.
+func (a *API) Local() http.Handler { return a.handler(true) }
+
+// Remote returns the handler for a TLS listener.
+func (a *API) Remote() http.Handler { return a.handler(false) }
+
+func (a *API) handler(local bool) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.pattern, a.serve(r, local))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		a.problem(w, &refusal{http.StatusNotFound, api.CodeNotFound, "there is nothing here", "", "see spec/control.md"})
+	})
+	return mux
+}
+
+// serve answers one route within its bounds.
+func (a *API) serve(rt route, local bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case a.slots <- struct{}{}:
+			defer func() { <-a.slots }()
+		default:
+			a.problem(w, tooMany("too many requests are under way"))
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), rt.max)
+		defer cancel()
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rt.max)) // not every writer has one
+		if err := a.admit(rt, r, local); err != nil {
+			a.problem(w, err)
+			return
+		}
+		if err := rt.answer(a, w, r.WithContext(ctx)); err != nil {
+			a.problem(w, err)
+		}
+	})
+}
+
+// admit returns nil if the caller may use the route now. SPEC CTRL-2, CTRL-3.
+func (a *API) admit(rt route, r *http.Request, local bool) error {
+	x := a.authority()
+	if !rt.sealed && x == nil { //guard:R11 control-sealed
+		return sealed()
+	}
+	if rt.who == public || local {
+		return nil
+	}
+	if rt.who == localOnly { //guard:R44 local-only
+		return &refusal{http.StatusForbidden, api.CodeNotReader, "this takes the Unix socket in the data folder", "", "run the command on the server's machine"}
+	}
+	if x == nil {
+		return sealed()
+	}
+	var err error
+	if verr := x.Log.View(func(z *zone.Zone) { _, err = identity.Reader(r.TLS, z) }); verr != nil {
+		return verr
+	}
+	if err != nil { //guard:R44 reader-only
+		return &refusal{http.StatusUnauthorized, api.CodeNotReader, err.Error(), "", "use the Unix socket, or --reader KEY with a key that the root lists for reading"}
+	}
+	return nil
+}
+
+// healthz says that the process is up.
+func (a *API) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return reply(w, map[string]string{"status": "up"})
+}
+
+// readyz says whether operations can be decided and recorded. SPEC CTRL-8.
+func (a *API) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if state, reason := a.state(); state != api.StateReady { //guard:R59 readyz-honest
+		code := api.CodeNotReady
+		next := "writ doctor"
+		if state == api.StateSealed {
+			code, next = api.CodeSealed, "writ unseal"
+		}
+		return &refusal{http.StatusServiceUnavailable, code, reason, "", next}
+	}
+	return reply(w, map[string]string{"status": api.StateReady})
+}
+
+// state returns the state of the server and, unless it is ready, why.
+func (a *API) state() (state, reason string) {
+	x := a.authority()
+	switch {
+	case x == nil:
+		return api.StateSealed, "the keys are not open"
+	case !x.Ledger.Healthy():
+		return api.StateFailed, "the ledger cannot be written: restart after repairing the disk"
+	}
+	if _, _, err := x.Log.Fresh(); err != nil {
+		return api.StateFailed, err.Error()
+	}
+	return api.StateReady, ""
+}

@@ -1,0 +1,29 @@
+package control
+
+import "time"
+
+// Bounds of what callers may send, and how often.
+const (
+	maxEnvelopeBody   = 512 << 10 // bytes of a signed document: the bound of an envelope
+	maxUploadBody     = 256 << 10 // bytes of a sealed secret of 64 KiB and its record, in base64
+	maxPassphraseBody = 4 << 10   // bytes of a passphrase
+	maxHeaderBytes    = 16 << 10  // bytes of a request's header
+	pageLimit         = 100       // receipts of one page, so that an answer stays below 4 MiB
+	maxPageBytes      = 2 << 20   // bytes of receipts and evidence in one page, before base64
+	// maxWritesBurst and maxWriteEvery bound signed writes from all callers: each
+	// costs a few signature verifications and a line in a log that only grows.
+	maxWritesBurst = 200
+	maxWriteEvery  = 50 * time.Millisecond
+	// maxUnsealBurst and maxUnsealEvery bound guesses of the passphrase; each costs
+	// 64 MiB for a moment.
+	maxUnsealBurst = 5
+	maxUnsealEvery = 12 * time.Second
+	maxHeaderTime  = 10 * time.Second  // until a request's header is there
+	maxReadTime    = 30 * time.Second  // until a request is there
+	maxAnswerTime  = 20 * time.Second  // of one answer that is not a stream
+	maxStreamTime  = 15 * time.Minute  // of an export or a backup
+	maxIdleTime    = 120 * time.Second // of a connection between requests
+	maxDrain       = 10 * time.Second  // of the end: what is under way may end
+	// maxRequests bounds requests under way, so that callers cannot take all memory.
+	maxRequests = 64
+)

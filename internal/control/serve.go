@@ -1,0 +1,46 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+)
+
+// TLS returns the configuration of a control listener: clients may show a
+// certificate, of which only the key counts, and every connection proves it
+// anew. SPEC CTRL-3.
+func TLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{
+		GetCertificate: get, MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert,
+		SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"},
+	}
+}
+
+// Serve answers requests on l until ctx ends, then lets those under way end.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler: h, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: maxHeaderTime, ReadTimeout: maxReadTime,
+		WriteTimeout: maxStreamTime, IdleTimeout: maxIdleTime,
+		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("%w: serve: %w", ErrControl, err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxDrain)
+	defer cancel()
+	err := s.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.Close())
+	}
+	<-done
+	return err
+}

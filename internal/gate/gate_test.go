@@ -1,0 +1,269 @@
+package gate_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/gate"
+	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/zone"
+)
+
+// TestOrder shows the order of one decision: allowed, denied, and with the log
+// down. SPEC GATE-1, GATE-2.
+//
+// R11 R13 R16 R59 A36
+// guard: reserve-before-permit, record-before-permit
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 1)
+	p := w.mustPermit(w.request(c))
+	if got := w.take(); !slices.Equal(got, []string{"reserve", "record intent"}) {
+		t.Errorf("allowed: %v", got)
+	}
+	if p.Permit.Intent.Seq != 1 || p.Permit.Sealed.IsZero() || p.Permit.Expires != testkit.Now+10 {
+		t.Errorf("permit: %+v", p.Permit)
+	}
+	bad := w.request(c)
+	bad.Operation = w.Operation(t, "GET", "/v1/customers", "")
+	w.mustDeny(bad, op.NotPermitted)
+	if got := w.take(); !slices.Equal(got, []string{"record denial"}) {
+		t.Errorf("denied: %v", got)
+	}
+	again := w.request(c)
+	w.mustPermit(again)
+	w.mustDeny(again, op.Replayed)
+	w.take()
+	w.fail = errors.New("disk full")
+	for _, r := range []*gate.Request{w.request(c), bad} {
+		if p, err := w.gate.Decide(t.Context(), r); err == nil || p != nil {
+			t.Errorf("log down: %v, %v", p, err)
+		} else if _, ok := errors.AsType[*op.Denial](err); ok {
+			t.Error("log down: a denial that is not recorded was given as one")
+		}
+	}
+	if got := w.take(); !slices.Equal(got, []string{"reserve", "release"}) {
+		t.Errorf("log down: %v", got)
+	}
+}
+
+// TestResolve shows every way in which there is no policy to decide by, or it
+// must not decide. SPEC GATE-3.
+//
+// R4 R6 R11 R19 R27 R28 R30 R31 R43 A22
+// guard: clock-behind-ledger, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(w *world, r *gate.Request)
+		want   op.Code
+	}{
+		"log does not answer": {func(w *world, _ *gate.Request) { w.law = errors.New("down") }, op.PolicyStale},
+		"stale":               {func(w *world, _ *gate.Request) { w.fresh = testkit.Now - 61 }, op.PolicyStale},
+		"clock set back":      {func(w *world, _ *gate.Request) { w.floor = testkit.Now + 31 }, op.StateUnavailable},
+		"signed for another policy": {func(_ *world, r *gate.Request) {
+			r.Policy = &canon.Digest{1}
+		}, op.PolicyChanged},
+		"policy revoked": {func(w *world, _ *gate.Request) { w.revoke(zone.RevokePolicy, w.Policy.ID()) }, op.Revoked},
+		"gate revoked":   {func(w *world, _ *gate.Request) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) }, op.Revoked},
+		"grant revoked":  {func(w *world, r *gate.Request) { w.revoke(zone.RevokeCredential, r.Chain.Blocks()[0]) }, op.Revoked},
+		"block revoked":  {func(w *world, r *gate.Request) { w.revoke(zone.RevokeBlock, r.Chain.Blocks()[1]) }, op.Revoked},
+		"key revoked": {func(w *world, r *gate.Request) {
+			w.revoke(zone.RevokeKey, canon.Digest(r.Chain.Holders()[1].ID()))
+		}, op.Revoked},
+		"issuer not of the policy": {func(w *world, r *gate.Request) {
+			other := testkit.NewZoneWith(w.t, testkit.Config{Seed: "other"})
+			g := w.Grant()
+			r.Chain = issue(w.t, g, other.Key("iris"))
+		}, op.CredentialInvalid},
+		"alias without policy": {func(w *world, r *gate.Request) {
+			g := w.Grant()
+			g.Alias = "payments/other"
+			r.Chain = issue(w.t, g, w.Key("iris"))
+		}, op.PolicyUnknown},
+		"secret destroyed": {func(w *world, _ *gate.Request) { w.destroy() }, op.SecretUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			r := w.request(w.Credential(t, 2))
+			w.mustPermit(r)
+			r = w.request(r.Chain)
+			tt.change(w, r)
+			w.mustDeny(r, tt.want)
+		})
+	}
+}
+
+// TestAncestorRevoked shows that a descendant ends with its ancestor.
+//
+// R43 R28
+// guard: ancestor-block-revoked, ancestor-key-revoked
+func TestAncestorRevoked(t *testing.T) {
+	t.Parallel()
+	for i := range 3 {
+		w := newWorld(t, nil)
+		c := w.Credential(t, 3)
+		w.mustPermit(w.request(c))
+		w.revoke(zone.RevokeBlock, c.Blocks()[i])
+		w.mustDeny(w.request(c), op.Revoked)
+		w = newWorld(t, nil)
+		w.mustPermit(w.request(c))
+		w.revoke(zone.RevokeKey, canon.Digest(c.Holders()[i].ID()))
+		w.mustDeny(w.request(c), op.Revoked)
+	}
+}
+
+// TestSuccession shows that the next use is decided by the successor, with the
+// same credential. SPEC GATE-3.
+//
+// R20 R29 A5
+// guard: sealed-under-policy-in-force
+func TestSuccession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 1)
+	w.mustPermit(w.refund(c, "4000"))
+	next := w.Successor(t, w.Policy, func(d *policy.Document) {
+		d.Rules = `@id("refund-less") permit (principal, action == Action::"http:POST", resource) when { context.body.amount <= 3000 && context.body.amount > 0 };`
+	})
+	w.apply(testkit.Envelope(t, policy.PayloadType, next.Document(), w.Key("ana"), w.Key("bo")))
+	w.mustPermit(w.refund(c, "4000")) // publication alone gives no authority
+	w.apply(w.alias(next))
+	w.mustDeny(w.refund(c, "4000"), op.NotPermitted)
+	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable) // the secret is still under version 1, and nothing here seals it again
+}
+
+// TestExactlyN shows that a limit of N is taken N times under concurrency, over
+// many gates' worth of goroutines.
+//
+// R7 R18 A7 A28
+func TestExactlyN(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 3) // five uses
+	var yes, no atomic.Int64
+	var wg sync.WaitGroup
+	requests := make([]*gate.Request, 40)
+	for i := range requests {
+		requests[i] = w.request(c)
+	}
+	for _, r := range requests {
+		wg.Go(func() {
+			p, err := w.gate.Decide(t.Context(), r)
+			d, _ := errors.AsType[*op.Denial](err)
+			switch {
+			case err == nil && p != nil:
+				yes.Add(1)
+			case d != nil && d.Code == op.QuotaExceeded:
+				no.Add(1)
+			default:
+				t.Errorf("decide: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if yes.Load() != 5 || no.Load() != 35 {
+		t.Errorf("%d permitted and %d denied of a limit of 5", yes.Load(), no.Load())
+	}
+}
+
+// TestFinish shows what becomes of a reservation. SPEC GATE-4, GATE-5.
+//
+// R56 A33 A36
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		class receipt.Class
+		freed bool
+	}{{receipt.OK, false}, {receipt.Failed, false}, {receipt.Unknown, false}, {receipt.Stopped, false}, {receipt.NotSent, true}} {
+		w := newWorld(t, nil)
+		c := w.Credential(t, 3)
+		for range 5 {
+			p := w.mustPermit(w.request(c))
+			if _, err := w.gate.Finish(t.Context(), p, gate.Outcome{Class: tt.class}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, d := w.decide(w.request(c))
+		if freed := d == nil; freed != tt.freed {
+			t.Errorf("%s: given back: %v, want %v", tt.class, freed, tt.freed)
+		}
+		last := w.seen[len(w.seen)-2]
+		if last.Kind != receipt.Outcome || last.Intent == nil || last.Intent.Seq != last.Seq-1 {
+			t.Errorf("%s: the outcome does not name its intent", tt.class)
+		}
+	}
+}
+
+// TestHardQuotasAreDurable shows that what must survive a power loss does, also
+// where the policy asks for less.
+//
+// A33
+func TestHardQuotasAreDurable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(d *policy.Document) { d.Receipts.Mode = "buffered" })
+	c := w.Credential(t, 1)
+	w.mustPermit(w.request(c))
+	w.mustPermit(w.refund(c, "100")) // counts amount-day, which is hard
+	idem := w.request(c)
+	idem.Idem = "order-1"
+	w.mustPermit(idem)
+	for i, want := range []receipt.Mode{receipt.Buffered, receipt.Durable, receipt.Durable} {
+		if got := w.seen[i].Mode; got != want {
+			t.Errorf("intent %d is %s, want %s", i, got, want)
+		}
+	}
+}
+
+// TestIdempotency shows that a key is for one operation, once, within one block.
+//
+// A29 R18
+// guard: idem-conflict
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 1)
+	first := w.refund(c, "100")
+	first.Idem = "k"
+	p := w.mustPermit(first)
+	same, other, sibling := w.refund(c, "100"), w.refund(c, "200"), w.refund(w.Credential(t, 2), "200")
+	same.Idem, other.Idem, sibling.Idem = "k", "k", "k"
+	w.mustDeny(same, op.IdemInProgress)
+	w.mustDeny(other, op.IdemConflict)
+	w.mustPermit(sibling) // another block has keys of its own
+	if _, err := w.gate.Finish(t.Context(), p, gate.Outcome{Class: receipt.OK}); err != nil {
+		t.Fatal(err)
+	}
+	same = w.refund(c, "100")
+	same.Idem = "k"
+	w.mustDeny(same, op.IdemDone)
+}
+
+// TestDenialsAreComplete shows what the receipt of a denial says.
+//
+// R14 R56
+func TestDenialsAreComplete(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 2)
+	d := w.mustDeny(w.refund(c, "2500"), op.Forbidden)
+	r := w.seen[len(w.seen)-1]
+	if d.Rule != "at-most-20" || r.Decision != "forbidden" || r.Policy != w.Policy.ID() || r.Version != 1 || r.Alias != testkit.Alias {
+		t.Errorf("receipt: %+v", r)
+	}
+	if r.Operation.IsZero() || r.Context.IsZero() || r.Proof.IsZero() || len(r.Rules) != 2 || r.Rules[1][0] != "at-most-20" || r.PolicyLog == nil {
+		t.Errorf("receipt: %+v", r)
+	}
+	if !slices.Equal(r.Blocks, c.Blocks()) || r.Level != op.Signed || r.Purpose != "refund" {
+		t.Errorf("receipt: %+v", r)
+	}
+}

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/writhq/writ/internal/store"
+)
+
+// inBackup matches the files of a data folder that a backup holds: no locks, no
+// sockets, and nothing that is made from the rest again.
+var inBackup = regexp.MustCompile(`^(?:keyring|root\.json|writ\.db|ledger/(?:checkpoint|[0-9]+\.(?:wal|evd|key)))$`)
+
+// Backup writes a consistent copy of the data folder as a tar while the server
+// runs. The receipts come first and the policy log after them, so that a copy
+// never has receipts of a policy log that it lacks; of the receipts the log
+// comes before its evidence. Keys stay wrapped. SPEC CTRL-15.
+func (s *Server) Backup(ctx context.Context, w io.Writer) error {
+	return backup(ctx, s.c.Dir, s.rows.s, w)
+}
+
+// BackupFolder is [Server.Backup] for a folder on which no server runs.
+func BackupFolder(ctx context.Context, dir string, w io.Writer) error {
+	unlock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	db, err := store.OpenFile(ctx, filepath.Join(dir, storeName))
+	if err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	defer db.Close()
+	return backup(ctx, dir, db, w)
+}
+
+// lockFolder takes the ledger's lock, so that no server starts meanwhile.
+func lockFolder(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ledgerName, "lock"), os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		return func() {}, nil // never started
+	}
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: backup: a server uses the folder: %w", ErrServer, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func backup(ctx context.Context, dir string, db store.Store, w io.Writer) error {
+	t := tar.NewWriter(w)
+	names, err := ledgerFiles(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, keyringName, rootName) {
+		if err := addFile(t, dir, name); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%w: backup: %w", ErrServer, err)
+		}
+	}
+	if err := addStore(ctx, t, dir, db); err != nil {
+		return err
+	}
+	if err := t.Close(); err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	return nil
+}
+
+// ledgerFiles returns the ledger's files in the order in which they are copied:
+// the checkpoint, which must not be newer than the log, then each segment's key,
+// log and evidence.
+func ledgerFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, ledgerName))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name := path.Join(ledgerName, e.Name()); inBackup.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	rank := func(name string) string {
+		base := path.Base(name)
+		segment, ext, _ := strings.Cut(base, ".")
+		order := slices.Index([]string{"", "key", "wal", "evd"}, ext)
+		if base == "checkpoint" {
+			segment = ""
+		}
+		return fmt.Sprintf("%s.%d", segment, order)
+	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(rank(a), rank(b)) })
+	return names, nil
+}
+
+// addFile adds the file as long as it is now: it may grow meanwhile.
+func addFile(t *tar.Writer, dir, name string) error {
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	return addReader(t, name, st.Size(), f)
+}
+
+func addReader(t *tar.Writer, name string, size int64, r io.Reader) error {
+	err := t.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o600, Typeflag: tar.TypeReg, Format: tar.FormatPAX})
+	if err == nil {
+		_, err = io.CopyN(t, r, size)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: backup: %s: %w", ErrServer, name, err)
+	}
+	return nil
+}
+
+// addStore adds a copy of the store in one transaction's state.
+func addStore(ctx context.Context, t *tar.Writer, dir string, db store.Store) error {
+	tmp, err := os.MkdirTemp(dir, ".backup-*")
+	if err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	defer os.RemoveAll(tmp)
+	to, err := store.OpenFile(ctx, filepath.Join(tmp, storeName))
+	if err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	err = db.View(ctx, func(from store.Tx) error {
+		return to.Update(ctx, func(into store.Tx) error { return copyRows(from, into) })
+	})
+	if err = errors.Join(err, to.Close()); err != nil {
+		return fmt.Errorf("%w: backup: %w", ErrServer, err)
+	}
+	return addFile(t, tmp, storeName)
+}
+
+func copyRows(from, into store.Tx) error {
+	for _, bucket := range []string{bucketLog, bucketSealed, bucketRoots} {
+		err := from.Scan(bucket, nil, func(k, v []byte) (bool, error) { return true, into.Put(bucket, k, v) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore makes a data folder from a backup. The folder must be empty or absent;
+// what is not part of a backup is refused. SPEC CTRL-15.
+func Restore(r io.Reader, dir string) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 { //guard:R50 restore-empty
+		return fmt.Errorf("%w: restore: %s is not empty; move it away first", ErrServer, dir)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, ledgerName), 0o700); err != nil {
+		return fmt.Errorf("%w: restore: %w", ErrServer, err)
+	}
+	t, seen := tar.NewReader(r), map[string]bool{}
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%w: restore: %w", ErrServer, err)
+		}
+		if h.Typeflag != tar.TypeReg || !inBackup.MatchString(h.Name) || seen[h.Name] || h.Size > maxBackupFile { //guard:R11 restore-names
+			return fmt.Errorf("%w: restore: not a backup: it holds something else", ErrServer)
+		}
+		seen[h.Name] = true
+		if err := extract(t, filepath.Join(dir, filepath.FromSlash(h.Name))); err != nil {
+			return err
+		}
+	}
+	if !seen[keyringName] || !seen[storeName] {
+		return fmt.Errorf("%w: restore: not a whole backup: keyring or store is missing", ErrServer)
+	}
+	return nil
+}
+
+func extract(r io.Reader, name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: restore: %w", ErrServer, err)
+	}
+	_, err = io.Copy(f, r)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%w: restore: %w", ErrServer, err)
+	}
+	return nil
+}
