@@ -7,10 +7,9 @@ const (
 	maxKeyringBytes = 64 << 10
 	// Parameters of argon2id for a passphrase. Source: RFC 9106, section 4, second
 	// recommended option.
-	argonTime      = 3
-	argonMemoryKiB = 64 << 10
-	argonThreads   = 4
-	// maxArgonMemoryKiB and maxArgonTime bound what a keyring file can ask for.
-	maxArgonMemoryKiB = 1 << 20
-	maxArgonTime      = 64
+	argonTime         = 3
+	argonMemoryKiB    = 64 << 10
+	argonThreads      = 4
+	maxArgonMemoryKiB = 1 << 20 // KiB that a keyring file can ask for
+	maxArgonTime      = 64      // passes that a keyring file can ask for
 )

@@ -1,0 +1,235 @@
+package machine
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/server"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/zone"
+)
+
+// A finding is what the doctor found about one thing.
+type finding struct {
+	Check  string `json:"check"`
+	Level  string `json:"level"` // ok, warning, fault
+	Detail string `json:"detail"`
+	Next   string `json:"next,omitempty"`
+}
+
+const (
+	fine    = "ok"
+	warning = "warning"
+	fault   = "fault"
+	soon    = 30 * 86400 // seconds before an end at which the doctor warns
+)
+
+// findings collects findings.
+type findings struct{ all []finding }
+
+func (f *findings) add(check, level, next, detail string) {
+	f.all = append(f.all, finding{check, level, detail, next})
+}
+
+func doctor(sh *shell.Shell) *cobra.Command {
+	var config string
+	var offline bool
+	cmd := shell.Command{
+		Use: "doctor", Short: "Check clocks, keys, root, policies and targets, and say what to do",
+		Example: "  writ doctor --server writ/data/control.sock --config writ/writ.json",
+		Run: func(ctx context.Context, _ []string) error {
+			var f findings
+			if config != "" {
+				f.files(config)
+			}
+			f.server(ctx, sh, !offline)
+			bad := slices.ContainsFunc(f.all, func(x finding) bool { return x.Level == fault })
+			if err := sh.Result(f.all, func() { f.show(sh) }); err != nil {
+				return err
+			}
+			if bad {
+				return shell.Fail("what the faults above say", "not everything is as it must be")
+			}
+			return nil
+		},
+	}.Cobra()
+	cmd.Flags().StringVar(&config, "config", "", "configuration of the server, to check its files")
+	cmd.Flags().BoolVar(&offline, "no-targets", false, "do not connect to targets")
+	return cmd
+}
+
+func (f *findings) show(sh *shell.Shell) {
+	for _, x := range f.all {
+		sh.Say("%-8s %-10s %s", x.Level, x.Check, x.Detail)
+		if x.Next != "" {
+			sh.Say("%-8s %-10s next: %s", "", "", x.Next)
+		}
+	}
+}
+
+// files checks the server's own files.
+func (f *findings) files(config string) {
+	c, err := server.ReadFile(config)
+	if err != nil {
+		f.add("config", fault, "see docs/configuration.md", err.Error())
+		return
+	}
+	f.add("config", fine, "", fmt.Sprintf("%s is whole", config))
+	open := 0
+	for _, name := range []string{c.Data, filepath.Join(c.Data, "keyring"), c.TLS.Key} {
+		st, err := os.Stat(name)
+		if err != nil {
+			f.add("files", fault, "writ init, or writ restore", err.Error())
+			continue
+		}
+		if st.Mode().Perm()&0o077 != 0 {
+			open++
+			f.add("files", fault, "chmod go-rwx "+name, fmt.Sprintf("%s may be read by others", name))
+		}
+	}
+	filepath.WalkDir(c.Data, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		if i, err := d.Info(); err == nil && i.Mode().Perm()&0o077 != 0 && d.Type().IsRegular() {
+			open++
+		}
+		return nil
+	})
+	if open == 0 {
+		f.add("files", fine, "", "keys and data are the owner's alone")
+	}
+}
+
+// server asks the server, and judges what it says.
+func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
+	c, err := sh.Client()
+	if err != nil {
+		f.add("server", warning, "writ doctor --server DATA/control.sock", "not asked: no server is named")
+		return
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		f.add("server", fault, "writ server --config FILE", err.Error())
+		return
+	}
+	switch s.State {
+	case api.StateReady:
+		f.add("server", fine, "", fmt.Sprintf("ready, build %s", s.Build))
+	case api.StateSealed:
+		f.add("server", fault, "writ unseal", "sealed: nothing is decided")
+	default:
+		f.add("server", fault, "repair the disk, then restart", fmt.Sprintf("%s: %s", s.State, s.Reason))
+	}
+	if s.Insecure {
+		f.add("keys", warning, "make a new gate with a passphrase, and rotate what it could open", "the keyring is in the clear")
+	}
+	f.clock(sh, s)
+	if s.State != api.StateReady {
+		return
+	}
+	z, err := sh.Zone(ctx)
+	if err != nil {
+		f.add("zone", fault, "compare the root that you pinned with the server's", err.Error())
+		return
+	}
+	f.add("zone", fine, "", fmt.Sprintf("the policy log verifies from the pinned root, %d entries", z.Size()))
+	f.root(sh.Now().Unix(), z)
+	f.policies(ctx, sh.Now().Unix(), z, targets)
+}
+
+// clock compares the clocks with each other and with the ledger.
+func (f *findings) clock(sh *shell.Shell, s *api.Status) {
+	off := sh.Now().Unix() - s.Now
+	switch {
+	case s.ReceiptFloor > s.Now+5:
+		f.add("clock", fault, "set the server's clock right", fmt.Sprintf("the server's clock is %d s before its newest receipt", s.ReceiptFloor-s.Now))
+	case off > 30 || off < -30:
+		f.add("clock", fault, "set the clocks right", fmt.Sprintf("this clock and the server's differ by %d s; proofs are refused beyond 30", off))
+	default:
+		f.add("clock", fine, "", "the clocks agree, and are not before the newest receipt")
+	}
+}
+
+// ends judges the end of something.
+func (f *findings) ends(check, what, next string, in int64) {
+	switch {
+	case in <= 0:
+		f.add(check, fault, next, fmt.Sprintf("%s has expired", what))
+	case in < soon:
+		f.add(check, warning, next, fmt.Sprintf("%s expires in %d days", what, in/86400))
+	default:
+		f.add(check, fine, "", fmt.Sprintf("%s is good for %d days", what, in/86400))
+	}
+}
+
+func (f *findings) root(now int64, z *zone.Zone) {
+	d := z.Root().Document()
+	f.ends("root", fmt.Sprintf("root version %d", d.Version), "sign the next root", d.Expires-now)
+}
+
+func (f *findings) policies(ctx context.Context, now int64, z *zone.Zone, targets bool) {
+	for _, alias := range z.Aliases() {
+		p, _ := z.InForce(alias)
+		d := p.Document()
+		if z.Revoked(zone.RevokePolicy, p.ID()) {
+			f.add("policy", fault, "publish a successor", fmt.Sprintf("%s version %d is revoked", alias, d.Version))
+			continue
+		}
+		f.ends("policy", fmt.Sprintf("%s version %d", alias, d.Version), "writ policy new --after "+alias, d.Expires-now)
+		for _, s := range d.Secrets {
+			if x, ok := z.Secret(alias, s.ID); !ok || x.Record.State != zone.Active {
+				f.add("secret", warning, fmt.Sprintf("writ secret put %s %s", alias, s.ID), fmt.Sprintf("%s of %s has no active version", s.ID, alias))
+			}
+		}
+		for i := range d.Targets {
+			if targets {
+				f.target(ctx, alias, &d.Targets[i])
+			}
+		}
+	}
+}
+
+// target connects to a target and compares its key with the pins.
+func (f *findings) target(ctx context.Context, alias string, t *policy.Target) {
+	what := fmt.Sprintf("%s of %s", t.ID, alias)
+	u, err := url.Parse(t.Origin)
+	if err != nil || u.Scheme != "https" {
+		return
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address = net.JoinHostPort(u.Hostname(), "443")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	// With pins no authority is asked: the gate checks the pin in its place, and so
+	// is it here.
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: len(t.Pins) > 0, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		f.add("target", warning, "check the network, or the target's certificate", fmt.Sprintf("%s: %s", what, err))
+		return
+	}
+	defer c.Close()
+	sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	if len(t.Pins) > 0 && !slices.Contains(t.Pins, "sha256:"+hex.EncodeToString(sum[:])) {
+		f.add("target", fault, "a successor with the right pin, if the target changed its key", fmt.Sprintf("%s: its key is none of the policy's pins", what))
+		return
+	}
+	f.add("target", fine, "", fmt.Sprintf("%s answers, and is who the policy says", what))
+}

@@ -1,0 +1,244 @@
+package polog_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/writhq/writ/internal/polog"
+	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/tlog"
+	"github.com/writhq/writ/zone"
+)
+
+// memory is Entries in memory. It fails the test if an index is skipped.
+type memory struct {
+	t    testing.TB
+	mu   sync.Mutex
+	all  [][]byte
+	fail error
+}
+
+func (m *memory) Entries(_ context.Context, fn func(uint64, []byte) error) error {
+	m.mu.Lock()
+	all := append([][]byte(nil), m.all...)
+	m.mu.Unlock()
+	for i, b := range all {
+		if err := fn(uint64(i), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *memory) AppendEntry(_ context.Context, i uint64, b []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	if i != uint64(len(m.all)) {
+		m.t.Errorf("append at %d of %d", i, len(m.all))
+	}
+	m.all = append(m.all, append([]byte(nil), b...))
+	return nil
+}
+
+type world struct {
+	*testkit.Zone
+	t   testing.TB
+	m   *memory
+	now int64
+}
+
+func newWorld(t testing.TB) *world {
+	return &world{Zone: testkit.NewZone(t), t: t, m: &memory{t: t}, now: testkit.Now}
+}
+
+func (w *world) open() (*polog.Log, error) {
+	return polog.Open(w.t.Context(), polog.Config{
+		Entries: w.m, Pin: w.Root.Zone(), Roots: []*sign.Envelope{w.RootEnvelope}, Signer: w.Key("log"), Now: func() int64 { return w.now },
+	})
+}
+
+func (w *world) mustOpen() *polog.Log {
+	w.t.Helper()
+	l, err := w.open()
+	if err != nil {
+		w.t.Fatalf("open: %v", err)
+	}
+	return l
+}
+
+func (w *world) alias(p *policy.Verified, by ...string) *sign.Envelope {
+	var keys []sign.Signer
+	for _, n := range by {
+		keys = append(keys, w.Key(n))
+	}
+	return testkit.Envelope(w.t, zone.AliasType, zone.AliasRecord{Zone: w.Root.Zone(), Alias: testkit.Alias, Version: p.Document().Version, Policy: p.ID()}, keys...)
+}
+
+func inForce(t testing.TB, l *polog.Log) (v int64) {
+	t.Helper()
+	if err := l.View(func(z *zone.Zone) {
+		if p, ok := z.InForce(testkit.Alias); ok {
+			v = p.Document().Version
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestPublish shows what is taken, that it is in force at once, and after a
+// restart. SPEC POLOG-1, POLOG-2.
+//
+// R20 R22 R25
+// guard: admit-authority
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	if _, err := l.Publish(t.Context(), w.alias(w.Policy, "ana", "bo")); !errors.Is(err, zone.ErrRefused) {
+		t.Errorf("alias record before its policy: %v", err)
+	}
+	if _, err := l.Publish(t.Context(), w.Envelope); err != nil {
+		t.Fatal(err)
+	}
+	if inForce(t, l) != 0 {
+		t.Error("publication alone put the policy in force")
+	}
+	if _, err := l.Publish(t.Context(), w.alias(w.Policy, "ana")); !errors.Is(err, zone.ErrRefused) {
+		t.Errorf("alias record by one of two: %v", err)
+	}
+	if len(w.m.all) != 1 || inForce(t, l) != 0 {
+		t.Errorf("refused documents left a trace: %d entries", len(w.m.all))
+	}
+	if _, err := l.Publish(t.Context(), w.alias(w.Policy, "ana", "bo")); err != nil {
+		t.Fatal(err)
+	}
+	if inForce(t, l) != 1 || inForce(t, w.mustOpen()) != 1 {
+		t.Error("not in force at once, or not after a restart")
+	}
+}
+
+// TestWriteFails shows that a log whose write failed answers nothing more: its
+// zone may be ahead of what is stored.
+//
+// R11 R59
+// guard: publish-durable
+func TestWriteFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	w.m.fail = errors.New("disk full")
+	if _, err := l.Publish(t.Context(), w.Envelope); !errors.Is(err, polog.ErrFailed) {
+		t.Errorf("publish: %v", err)
+	}
+	if err := l.View(func(*zone.Zone) { t.Error("a failed log shows its zone") }); err == nil {
+		t.Error("a failed log answers")
+	}
+	if _, _, err := l.Fresh(); err == nil {
+		t.Error("a failed log is fresh")
+	}
+}
+
+// TestHead shows the signed head, its time and when it is made anew. SPEC
+// POLOG-3.
+//
+// R30 R31
+// guard: clock-behind-log
+func TestHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	if _, err := l.Publish(t.Context(), w.Envelope); err != nil {
+		t.Fatal(err)
+	}
+	at, pos, err := l.Fresh()
+	if err != nil || at != w.now || pos.Size != 1 {
+		t.Fatalf("fresh: %d, %+v, %v", at, pos, err)
+	}
+	c, err := l.Head()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pl := w.Root.Document().PolicyLog
+	k, err := tlog.NewKey(pl.Origin, pl.Key.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := c.Verify(k); err != nil || h.Size != 1 || h.Time != w.now {
+		t.Errorf("head: %+v, %v", h, err)
+	}
+	w.now += 20
+	if at, _, err := l.Fresh(); err != nil || at != w.now {
+		t.Errorf("20 s later: %d, %v", at, err)
+	}
+	w.now = testkit.Now - 31
+	if _, _, err := w.mustOpen().Fresh(); err == nil {
+		t.Error("a clock before the newest entry is fresh")
+	}
+}
+
+// TestRollBack shows that a log without what this gate decided on is refused.
+// SPEC POLOG-4.
+//
+// R29 R57 A34
+// guard: log-rolled-back
+func TestRollBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	for _, e := range []*sign.Envelope{w.Envelope, w.alias(w.Policy, "ana", "bo")} {
+		if _, err := l.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, pos, err := l.Fresh()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Require(t.Context(), pos); err != nil {
+		t.Errorf("its own position: %v", err)
+	}
+	if err := l.Require(t.Context(), polog.Position{}); err != nil {
+		t.Errorf("no position: %v", err)
+	}
+	other := pos
+	other.Root[0] ^= 1
+	if err := l.Require(t.Context(), other); !errors.Is(err, polog.ErrBehind) {
+		t.Errorf("another history of the same length: %v", err)
+	}
+	w.m.all = w.m.all[:1]
+	if err := w.mustOpen().Require(t.Context(), pos); !errors.Is(err, polog.ErrBehind) {
+		t.Errorf("a shorter log: %v", err)
+	}
+}
+
+// TestOutOfOrder shows logs that are not one history.
+//
+// R25 R57 A30
+func TestOutOfOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	for _, e := range []*sign.Envelope{w.Envelope, w.alias(w.Policy, "ana", "bo")} {
+		if _, err := l.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		w.now += 10
+	}
+	good := w.m.all
+	for name, all := range map[string][][]byte{
+		"swapped": {good[1], good[0]}, "not an entry": {good[0], []byte("{}")}, "cut": {good[0][:len(good[0])-1]},
+	} {
+		w.m.all = all
+		if _, err := w.open(); !errors.Is(err, zone.ErrOrder) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
