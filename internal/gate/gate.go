@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -72,6 +73,7 @@ type Config struct {
 type Gate struct {
 	c      Config
 	chains chains
+	newest atomic.Int64 // Unix seconds; the latest time at which this gate decided
 }
 
 // New returns a Gate.
@@ -184,8 +186,8 @@ func (g *Gate) decide(ctx context.Context, q *question) *op.Denial {
 // resolve finds the policy in force and verifies the credential under it.
 func (g *Gate) resolve(q *question) *op.Denial {
 	at := q.r.At.Unix()
-	if at < g.c.Ledger.Floor().Unix()-maxClockBack { //guard:R31 clock-behind-ledger
-		return op.Deny(op.StateUnavailable, "the gate's clock is before its newest receipt")
+	if g.clockBack(at) { //guard:R31 clock-set-back
+		return op.Deny(op.StateUnavailable, "the gate's clock was set back")
 	}
 	fresh, pos, err := g.c.Laws.Fresh()
 	if err != nil { //guard:R11 laws-answer
@@ -207,6 +209,20 @@ func (g *Gate) resolve(q *question) *op.Denial {
 		return op.Deny(op.PolicyChanged, "the holder signed for another version of the policy")
 	}
 	return nil
+}
+
+// clockBack reports whether at is before the newest durable receipt, or before a
+// time at which this gate has decided: what had expired must not come back.
+func (g *Gate) clockBack(at int64) bool {
+	for {
+		newest := g.newest.Load()
+		if at < max(newest, g.c.Ledger.Floor().Unix())-maxClockBack {
+			return true
+		}
+		if at <= newest || g.newest.CompareAndSwap(newest, at) {
+			return false
+		}
+	}
 }
 
 func (g *Gate) resolveIn(z *zone.Zone, q *question) *op.Denial {

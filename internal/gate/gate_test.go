@@ -59,7 +59,7 @@ func TestOrder(t *testing.T) {
 // must not decide. SPEC GATE-3.
 //
 // R4 R6 R11 R19 R27 R28 R30 R31 R43 A22
-// guard: clock-behind-ledger, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
+// guard: clock-set-back, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -52,7 +52,7 @@ func (t *tallies) run(ctx context.Context, l *ledger.Ledger) {
 	for {
 		select {
 		case <-ctx.Done():
-			t.record(context.WithoutCancel(ctx), l)
+			t.record(ctx, l)
 			return
 		case <-kick:
 		}
@@ -72,7 +72,12 @@ func (t *tallies) record(ctx context.Context, l *ledger.Ledger) {
 	if n == 0 {
 		return
 	}
-	l.Append(ctx, ledger.Entry{Mode: receipt.Buffered, Build: func(uint64, uint64, time.Time) (*receipt.Receipt, *receipt.Evidence, error) {
+	_, err := l.Append(context.WithoutCancel(ctx), ledger.Entry{Mode: receipt.Buffered, Build: func(uint64, uint64, time.Time) (*receipt.Receipt, *receipt.Evidence, error) {
 		return &receipt.Receipt{Kind: receipt.Tally, Mode: receipt.Buffered, Count: n, Note: "refused before the holder was known"}, nil, nil
 	}})
+	if err != nil {
+		t.mu.Lock()
+		t.due += n // for the next try
+		t.mu.Unlock()
+	}
 }

@@ -64,6 +64,7 @@ type Gate struct {
 	Logged   *Buffer // what the gate logged
 	Addrs    []string
 	Law      *policy.Verified // in force
+	Unpin    bool             // Keyring leaves the pin out
 
 	t      testing.TB
 	c      Config
@@ -138,8 +139,12 @@ func Prepare(t testing.TB, c Config) *Gate {
 // Keyring returns the gate's keys, pinned to its zone.
 func (g *Gate) Keyring() *custody.Keyring {
 	seed := testkit.GateSeed(g.Seed + "gate")
+	pin := g.Root.Zone()
+	if g.Unpin {
+		pin = canon.Digest{}
+	}
 	return &custody.Keyring{
-		Pin: g.Root.Zone(), Gate: "gate-1", KEMID: g.Zone.Gate.ID(), KEM: secret.Take(seed[:]), Sign: g.Key("gate-1"), Log: g.Key("log"),
+		Pin: pin, Gate: "gate-1", KEMID: g.Zone.Gate.ID(), KEM: secret.Take(seed[:]), Sign: g.Key("gate-1"), Log: g.Key("log"),
 		Evidence: secret.Take(bytes.Repeat([]byte{9}, 32)),
 	}
 }
