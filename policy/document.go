@@ -86,8 +86,8 @@ type Target struct {
 
 // An Inject says how the secret is put into what is sent.
 type Inject struct {
-	How    string `json:"how"`              // none, header, basic, query
-	Name   string `json:"name,omitempty"`   // of the header or query member; user of basic
+	How    string `json:"how"`              // none, header, basic, query, sigv4, client_certificate
+	Name   string `json:"name,omitempty"`   // of the header or query member; user of basic; region/service of sigv4
 	Prefix string `json:"prefix,omitempty"` // before the secret in a header, such as "Bearer "
 }
 

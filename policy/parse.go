@@ -177,22 +177,41 @@ func (d *Document) checkTarget(t *Target) error {
 			return fmt.Errorf("pins: %w", err)
 		}
 	}
-	secret := true
-	switch t.Inject.How {
-	case "none":
-		secret = false
-	case "header", "query", "basic":
-		if t.Inject.Name == "" {
-			return fmt.Errorf("inject: name is missing")
-		}
-	default:
-		return fmt.Errorf("inject: %w: %q; want none, header, basic or query", ErrUnsupported, t.Inject.How)
+	secret := t.Inject.How != "none"
+	if err := t.Inject.check(); err != nil {
+		return fmt.Errorf("inject: %w", err)
 	}
 	if _, ok := d.Secret(t.Secret); ok != secret {
 		return fmt.Errorf("secret: must be the id of a listed secret, or absent with inject none")
 	}
 	if secret && strings.HasPrefix(t.Origin, "http:") { //guard:R2 inject-cleartext
 		return fmt.Errorf("origin: a secret is never sent without TLS; use https")
+	}
+	return nil
+}
+
+func (in *Inject) check() error {
+	for _, c := range []byte(in.Name + in.Prefix) {
+		if c < ' ' || c >= 0x7f {
+			return fmt.Errorf("name and prefix are printable ASCII")
+		}
+	}
+	region, service, two := strings.Cut(in.Name, "/")
+	switch in.How {
+	case "header", "query", "basic":
+		if in.Name == "" || in.How == "header" && strings.ContainsAny(in.Name, " :\t") {
+			return fmt.Errorf("name is missing, or not a header's")
+		}
+	case "sigv4":
+		if !two || checkName(region) != nil || checkName(service) != nil || strings.Contains(service, "/") {
+			return fmt.Errorf("name: want region/service, such as eu-central-1/s3")
+		}
+	case "none", "client_certificate":
+		if in.Name != "" {
+			return fmt.Errorf("name: %s has none", in.How)
+		}
+	default:
+		return fmt.Errorf("%w: %q; want none, header, basic, query, sigv4 or client_certificate", ErrUnsupported, in.How)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (r *Rules) index() {
 		if x.override {
 			continue // inert until an override is in force, which this version has not
 		}
-		actions, scoped := scopeActions(x.policy)
+		actions, scoped := scopeActions((*ast.Policy)(x.policy.AST()))
 		if !scoped {
 			r.anyOf = append(r.anyOf, x)
 			for a := range r.scoped {
@@ -113,8 +113,8 @@ func (r *Rules) index() {
 
 // scopeActions returns the actions that p's scope lists, and whether it lists
 // any.
-func scopeActions(p *cedar.Policy) ([]string, bool) {
-	switch s := (*ast.Policy)(p.AST()).Action.(type) {
+func scopeActions(p *ast.Policy) ([]string, bool) {
+	switch s := p.Action.(type) {
 	case ast.ScopeTypeEq:
 		return []string{string(s.Entity.ID)}, true
 	case ast.ScopeTypeIn:

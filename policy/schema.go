@@ -7,6 +7,7 @@ import (
 
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/schema"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"github.com/writhq/writ/op"
@@ -15,6 +16,7 @@ import (
 // A law is a compiled policy.
 type law struct {
 	rules     *Rules
+	schema    *resolved.Schema
 	validator *validate.Validator
 }
 
@@ -33,11 +35,11 @@ func (d *Document) compile() (*law, error) {
 	if err := s.UnmarshalCedar([]byte(text)); err != nil {
 		return nil, fmt.Errorf("%w: schema: %w", ErrRules, err)
 	}
-	resolved, err := s.Resolve()
+	rs, err := s.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("%w: schema: %w", ErrRules, err)
 	}
-	l := &law{rules: r, validator: validate.New(resolved, validate.WithStrict())}
+	l := &law{rules: r, schema: rs, validator: validate.New(rs, validate.WithStrict())}
 	if err := l.check(r); err != nil {
 		return nil, err
 	}
@@ -47,7 +49,11 @@ func (d *Document) compile() (*law, error) {
 // check type-checks rules against the schema in force.
 func (l *law) check(r *Rules) error {
 	for _, x := range r.all {
-		if err := l.validator.Policy(string(x.id), (*ast.Policy)(x.policy.AST())); err != nil { //guard:A21 rules-typecheck
+		p := (*ast.Policy)(x.policy.AST())
+		if err := l.validator.Policy(string(x.id), p); err != nil { //guard:A21 rules-typecheck
+			return fmt.Errorf("%w: %s: %w", ErrRules, x.id, err)
+		}
+		if err := checkPlaces(l.schema, p); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrRules, x.id, err)
 		}
 	}
@@ -55,8 +61,9 @@ func (l *law) check(r *Rules) error {
 }
 
 // CheckRules returns an error that wraps [ErrRules] if the rules of a block do
-// not fit the schema of v: a forbid guarded by a member that no longer exists
-// would go silent (A21). SPEC POLICY-7.
+// not fit the schema of v: their types, or an attribute that they speak of and
+// that no action in their scope has. A forbid guarded by a member that no longer
+// exists would go silent (A21). SPEC POLICY-7.
 func (v *Verified) CheckRules(r *Rules) error {
 	if v == nil || v.law == nil {
 		return fmt.Errorf("%w: no policy", ErrRules)

@@ -20,6 +20,7 @@ var (
 	ErrProof   = errors.New("proof")
 	ErrTime    = fmt.Errorf("%w: outside its time", ErrProof)
 	ErrCovered = fmt.Errorf("%w: does not cover", ErrProof)
+	ErrNonce   = fmt.Errorf("%w: without a nonce of this gate that is still good", ErrProof)
 )
 
 const (
