@@ -97,6 +97,9 @@ func (c *Custody) Open(ctx context.Context, p *permit.Permit) (secret.Bytes, err
 	if src.record.Sealed != p.Sealed { //guard:A3 permit-blob
 		return secret.Bytes{}, fmt.Errorf("%w: other sealed bytes are active", ErrPermit)
 	}
+	if s, ok := c.kept(src.key()); ok {
+		return s, nil
+	}
 	return c.open(ctx, src)
 }
 
@@ -160,10 +163,17 @@ func (c *Custody) checkIntent(p *permit.Permit) error {
 
 // A source is what is needed to open one secret, from custody's own replay.
 type source struct {
-	policy    *policy.Verified
-	record    zone.SecretRecord
-	statement *seal.Signed
+	policy *policy.Verified
+	root   *policy.Root
+	record zone.SecretRecord
 }
+
+func (s *source) key() opening { return opening{s.record.Sealed, s.policy.ID()} }
+
+// statement returns the sealers' statement for the secret. The zone verified it
+// when the record was logged, under the root of that time: a sealer who has left
+// since still vouches for what is there.
+func (s *source) statement() (*seal.Signed, error) { return seal.ParseStatement(s.record.Statement) }
 
 // source rechecks policy, revocation and secret.
 func (c *Custody) source(p *permit.Permit) (src source, err error) {
@@ -177,10 +187,7 @@ func (c *Custody) source(p *permit.Permit) (src source, err error) {
 			err = fmt.Errorf("%w: the version is not active", ErrSecret)
 			return
 		}
-		src.record = s.Record
-		if src.statement, err = seal.ParseStatement(s.Record.Statement); err == nil {
-			err = src.statement.Verify(z.Root(), src.policy)
-		}
+		src.record, src.root = s.Record, z.Root()
 	})
 	if viewErr != nil {
 		return source{}, fmt.Errorf("%w: %w", ErrPermit, viewErr)
@@ -201,12 +208,8 @@ func inForce(z *zone.Zone, alias string, id canon.Digest, gate string) (*policy.
 	return p, nil
 }
 
-// open returns a copy of the secret, from the cache or by opening it.
+// open opens the secret, keeps it, and returns a copy.
 func (c *Custody) open(ctx context.Context, src source) (secret.Bytes, error) {
-	key := opening{src.record.Sealed, src.policy.ID()}
-	if s, ok := c.kept(key); ok {
-		return s, nil
-	}
 	sealed, err := c.c.Blobs.Sealed(ctx, src.record.Sealed)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("%w: %w", ErrSecret, err)
@@ -220,7 +223,7 @@ func (c *Custody) open(ctx context.Context, src source) (secret.Bytes, error) {
 	if len(c.opened) >= maxCached {
 		c.forget()
 	}
-	c.opened[key] = v.Secret
+	c.opened[src.key()] = v.Secret
 	return v.Secret.Clone(), nil
 }
 
@@ -254,8 +257,12 @@ func (c *Custody) unseal(src source, sealed []byte) (*seal.Value, error) {
 			return nil, fmt.Errorf("%w", ErrSecret)
 		}
 	}
+	st, err := src.statement()
+	if err != nil {
+		return nil, fmt.Errorf("%w", ErrSecret)
+	}
 	for _, k := range c.c.Keys {
-		if v, err := seal.Open(k, src.policy, src.statement, sealed); err == nil {
+		if v, err := seal.Open(k, src.policy, st, sealed); err == nil {
 			return v, nil
 		}
 	}
@@ -290,7 +297,7 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 	if err := c.checkIntent(p); err != nil {
 		return nil, nil, err
 	}
-	src, target, root, err := c.resealSource(p)
+	src, target, err := c.resealSource(p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -307,7 +314,11 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: the policy in force no longer lists it", ErrSecret)
 	}
-	again, err := seal.Seal(target, src.statement, root.Group(d.Recipients.Group), v)
+	st, err := src.statement()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrSecret, err)
+	}
+	again, err := seal.Seal(target, st, src.root.Group(d.Recipients.Group), v)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSecret, err)
 	}
@@ -318,9 +329,9 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 
 // resealSource returns the secret under the ancestor it is sealed under, and the
 // policy in force.
-func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Verified, root *policy.Root, err error) {
+func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Verified, err error) {
 	viewErr := c.c.Laws.View(func(z *zone.Zone) {
-		root = z.Root()
+		src.root = z.Root()
 		target, err = inForce(z, p.Alias, p.Policy, c.c.Gate)
 		if err != nil {
 			return
@@ -338,13 +349,9 @@ func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Ver
 		}
 		if src.policy == nil { //guard:A5 reseal-ancestor
 			err = fmt.Errorf("%w: it is not sealed under an ancestor of the policy in force", ErrSecret)
-			return
-		}
-		if src.statement, err = seal.ParseStatement(s.Record.Statement); err == nil {
-			err = src.statement.Verify(root, target)
 		}
 	})
-	return src, target, root, errors.Join(viewErr, err)
+	return src, target, errors.Join(viewErr, err)
 }
 
 // SignRecord signs a record with the gate's key, so that the policy log takes a

@@ -281,7 +281,7 @@ func TestForeignRecipients(t *testing.T) {
 // TestReseal shows the same value under a successor, with the statement it had.
 // SPEC CUST-4.
 //
-// R20 R41 R44 A5
+// R20 R44 A5
 // guard: reseal-ancestor
 func TestReseal(t *testing.T) {
 	t.Parallel()

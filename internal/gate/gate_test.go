@@ -145,7 +145,7 @@ func TestSuccession(t *testing.T) {
 // TestExactlyN shows that a limit of N is taken N times under concurrency, over
 // many gates' worth of goroutines.
 //
-// R7 R18 A7 A28
+// R7 R18
 func TestExactlyN(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -259,6 +259,9 @@ func (s *Server) View(fn func(*zone.Zone)) error { return s.log.View(fn) }
 // PolicyLog returns the policy log.
 func (s *Server) PolicyLog() *polog.Log { return s.log }
 
+// Hall returns the hall of the gate's doors.
+func (s *Server) Hall() *gateway.Hall { return s.hall }
+
 // Ledger returns the gate's ledger.
 func (s *Server) Ledger() *ledger.Ledger { return s.ledger }
 

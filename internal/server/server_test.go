@@ -117,7 +117,7 @@ func TestReplayAfterRestart(t *testing.T) {
 // TestReseal shows that a succession seals the secret again at once, as a
 // receipted act, and that the next call works. SPEC GATE-6.
 //
-// R20 R26 R56 A5 A43
+// R20 R26 R56 A5
 func TestReseal(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, testgate.Config{})
