@@ -32,7 +32,17 @@ type Operation struct {
 	Type  string // such as "http/1"
 	Asked []byte
 	Found []byte
+
+	decl *Declaration // with view: what Remember was told
+	view *View
 }
+
+// Remember tells o how it looks under d: a mapper that has just made o from d
+// need not look again. Only the mapper of o's type calls it.
+func (o *Operation) Remember(d *Declaration, v *View) { o.decl, o.view = d, v }
+
+// Recall returns what Remember was told, if it was of this very d.
+func (o *Operation) Recall(d *Declaration) (*View, bool) { return o.view, o.view != nil && o.decl == d }
 
 // AskedDigest returns what a holder signs. SPEC OP-2.
 func (o *Operation) AskedDigest() canon.Digest {

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/op"
 )
 
 // DocumentType is the type of the documents of this package, as it stands in
@@ -28,6 +29,9 @@ type Asked struct {
 	Query   []Pair `cbor:"5,keyasint,omitempty"` // decoded, in the order of the wire
 	Headers []Pair `cbor:"6,keyasint,omitempty"` // the listed ones; names in lower case, sorted
 	Body    *Body  `cbor:"7,keyasint,omitempty"` // nil: none
+
+	decl *op.Declaration // with view: what [Map] made the document under
+	view *op.View
 }
 
 // A Pair is a name and its value.

@@ -44,6 +44,9 @@ func (Mapper) View(o *op.Operation, d *op.Declaration) (*op.View, error) {
 	if o.Type != DocumentType { //guard:R15 document-type
 		return nil, refuse(BadDocument, "type")
 	}
+	if v, ok := o.Recall(d); ok {
+		return v, nil
+	}
 	if err := checkFound(o.Found); err != nil {
 		return nil, err
 	}

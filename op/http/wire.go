@@ -56,10 +56,10 @@ func Map(w Wire, d *op.Declaration) (*Asked, error) {
 		return nil, err
 	}
 	a := &Asked{Method: w.Method, Target: w.Target, Origin: w.Origin, Path: path, Query: query, Headers: h.listed, Body: body}
-	_, err = view(a, tree, d)
-	if err != nil {
+	if a.view, err = view(a, tree, d); err != nil {
 		return nil, err
 	}
+	a.decl = d
 	return a, nil
 }
 
@@ -86,5 +86,9 @@ func (a *Asked) Operation(salt [SaltBytes]byte) (*op.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &op.Operation{Type: DocumentType, Asked: asked, Found: found}, nil
+	o := &op.Operation{Type: DocumentType, Asked: asked, Found: found}
+	if a.view != nil {
+		o.Remember(a.decl, a.view)
+	}
+	return o, nil
 }
