@@ -4,9 +4,14 @@ package api
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"strings"
 	"time"
@@ -26,17 +31,21 @@ var ErrAPI = errors.New("api")
 // client and sending its requests to https://GATE/t/TARGET/….
 //
 // A request is sent once and never again: a second attempt would be another
-// use. All fields but Purpose, Lineage, Policy, Base and Now are required. It is
-// safe for concurrent use if its fields do not change.
+// use. All fields but Purpose, Lineage, Policy, Channel, Base and Now are
+// required. It is safe for concurrent use if its fields do not change.
 type Transport struct {
 	Credential *credential.Chain
-	Key        sign.Signer // of the credential's last block
+	Key        sign.Signer // of the credential's last block; not needed with Channel
 	Audience   string      // the gate's replay domain
 	Purpose    string
 	Lineage    []canon.Digest // receipts that led to the request
 	Policy     *canon.Digest  // the policy that the holder relies on; nil: any in force
-	Base       http.RoundTripper
-	Now        func() time.Time // nil: the system's clock
+	// Channel leaves the requests unsigned: Base proves the key on each connection
+	// by the certificate that [ClientCertificate] returns. It is a proof of level 2,
+	// cheaper than a signature, and refused where the policy asks for more.
+	Channel bool
+	Base    http.RoundTripper
+	Now     func() time.Time // nil: the system's clock
 }
 
 // RoundTrip implements [http.RoundTripper]. It leaves r as it was.
@@ -47,8 +56,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	m := t.message(r, body)
 	n := len(m.Fields)
-	if err := proof.SignHTTP(m, t.invocation(), t.Key, covered(m.Fields)); err != nil {
-		return nil, fmt.Errorf("%w: sign request: %w", ErrAPI, err)
+	if err := t.prove(m); err != nil {
+		return nil, fmt.Errorf("%w: prove request: %w", ErrAPI, err)
 	}
 	out := r.Clone(r.Context())
 	for _, f := range m.Fields[n-1:] {
@@ -63,6 +72,36 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		base = http.DefaultTransport
 	}
 	return base.RoundTrip(out)
+}
+
+// prove adds to m what proves it, or with Channel what says what it is for.
+func (t *Transport) prove(m *proof.Message) error {
+	v := t.invocation()
+	if !t.Channel {
+		return proof.SignHTTP(m, v, t.Key, covered(m.Fields))
+	}
+	m.Fields = append(m.Fields, [2]string{proof.FieldContext, v.Context()})
+	_, err := m.ContextUnverified()
+	return err
+}
+
+// ClientCertificate returns a certificate over the holder's key by which a TLS
+// client proves that it has the key. It is signed by the key itself, since gates
+// look at nothing else in it, and so it has no end.
+func ClientCertificate(k sign.PrivateKey) (tls.Certificate, error) {
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "writ holder"}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
+		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // RFC 5280, section 4.1.2.5: no end
+	}
+	if k.Crypto() == nil {
+		return tls.Certificate{}, fmt.Errorf("%w: certificate: no key", ErrAPI)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public().Crypto(), k.Crypto())
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%w: certificate: %w", ErrAPI, err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k.Crypto()}, nil
 }
 
 func readBody(r *http.Request) ([]byte, error) {

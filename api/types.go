@@ -49,9 +49,10 @@ func (p *Problem) Unwrap() error { return ErrAPI }
 
 // The states of a server.
 const (
-	StateSealed = "sealed"
-	StateReady  = "ready"
-	StateFailed = "failed"
+	StateStarting = "starting" // the keys are in the clear and are being opened
+	StateSealed   = "sealed"
+	StateReady    = "ready"
+	StateFailed   = "failed"
 )
 
 // A Status is what a server says of itself. Of a sealed one only State, Insecure

@@ -53,13 +53,13 @@ type Result struct {
 // [ErrDiffers] if the answer is another one, and one that wraps
 // [receipt.ErrEvidence] if ev is not what r commits to. SPEC AUDIT-2, AUDIT-3.
 func Replay(r *receipt.Receipt, ev *receipt.Evidence, p *policy.Verified, rt *policy.Root) (Result, error) {
-	if r.Kind != receipt.Intent && r.Kind != receipt.Denial {
-		return Result{}, fmt.Errorf("%w: a receipt of kind %s has no decision", ErrAudit, r.Kind)
+	if r == nil || ev == nil || rt == nil || r.Kind != receipt.Intent && r.Kind != receipt.Denial {
+		return Result{}, fmt.Errorf("%w: no receipt of a decision, no evidence or no root", ErrAudit)
 	}
 	if err := ev.Check(r); err != nil { //guard:R58 evidence-committed
 		return Result{}, fmt.Errorf("%w: %w", ErrAudit, err)
 	}
-	if p.ID() != r.Policy { //guard:R26 replay-policy
+	if p == nil || p.ID() != r.Policy { //guard:R26 replay-policy
 		return Result{}, fmt.Errorf("%w: the receipt names another policy", ErrAudit)
 	}
 	res := Result{HolderSigned: r.Level >= op.Signed && len(ev.Proof) > 0}
@@ -71,26 +71,46 @@ func Replay(r *receipt.Receipt, ev *receipt.Evidence, p *policy.Verified, rt *po
 	if err != nil {
 		return res, fmt.Errorf("%w: %w", ErrAudit, err)
 	}
-	d := again(c, o, p, rt)
-	res.Decision = d
-	res.Grade, err = compare(r, c, &d)
+	chain, err := credential.Parse(c.Credential) // a gate that could not parse it has no context to record
+	if err != nil {
+		return res, fmt.Errorf("%w: %w", ErrAudit, err)
+	}
+	if field := shows(r, c, chain); field != "" { //guard:R58 receipt-shows-question
+		return res, fmt.Errorf("%w: the receipt shows another %s than what was decided on", ErrDiffers, field)
+	}
+	if chain, err := chain.Verify(p, rt); err != nil {
+		res.Decision.Denial = op.Deny(op.CredentialInvalid, err.Error())
+	} else {
+		res.Decision = permit.Decide(p, chain, c.Question(chain.Chain, o))
+	}
+	res.Grade, err = compare(r, c, &res.Decision)
 	return res, err
 }
 
-// again asks the question that c records.
-func again(c *permit.Context, o *op.Operation, p *policy.Verified, rt *policy.Root) permit.Decision {
-	invalid := func(err error) permit.Decision {
-		return permit.Decision{Denial: op.Deny(op.CredentialInvalid, err.Error())}
+// shows returns the first field in which the receipt shows, to those who see
+// nothing but it, something else than the question was about; "" if there is none.
+func shows(r *receipt.Receipt, c *permit.Context, chain *credential.Chain) string {
+	g := &chain.Grant
+	delay := r.TimeMS/1000 - c.At
+	for _, f := range []struct {
+		name string
+		same bool
+	}{
+		{"action", r.Action == c.Action},
+		{"target", r.Target == c.Target},
+		{"purpose", r.Purpose == c.Purpose},
+		{"level", r.Level == c.Level},
+		{"alias", r.Alias == g.Alias},
+		{"subject", r.Subject == g.Subject},
+		{"root", r.Root == receipt.RootID(g.ID)},
+		{"block", slices.Equal(r.Blocks, chain.Blocks())},
+		{"time", delay >= -maxDelayS && delay <= maxDelayS},
+	} {
+		if !f.same {
+			return f.name
+		}
 	}
-	chain, err := credential.Parse(c.Credential)
-	if err != nil {
-		return invalid(err)
-	}
-	v, err := chain.Verify(p, rt)
-	if err != nil {
-		return invalid(err)
-	}
-	return permit.Decide(p, v, c.Question(chain, o))
+	return ""
 }
 
 func compare(r *receipt.Receipt, c *permit.Context, d *permit.Decision) (Grade, error) {

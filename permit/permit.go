@@ -59,8 +59,11 @@ type Decision struct {
 // is pure and total. Quotas are computed, not counted: whoever keeps the
 // counters takes the debits. SPEC PERMIT-2, PERMIT-3.
 func Decide(p *policy.Verified, c *credential.Verified, q *policy.Question) Decision {
-	if p == nil || c == nil || q == nil { //guard:R11 permit-complete
+	if p == nil || p.Document() == nil || c == nil || c.Chain == nil || q == nil { //guard:R11 permit-complete
 		return no(op.Deny(op.PolicyUnknown, "the question is incomplete"))
+	}
+	if c.Grant.Zone != p.Zone() || c.Grant.Alias != p.Document().Alias { //guard:R45 R23 permit-same-line
+		return no(op.Deny(op.CredentialInvalid, "the credential is for another line of policies"))
 	}
 	t, ok := p.Document().Target(q.Target)
 	if !ok {
@@ -74,21 +77,23 @@ func Decide(p *policy.Verified, c *credential.Verified, q *policy.Question) Deci
 	if !r.Permit { //guard:R13 permit-ruling
 		return Decision{Ruling: r, Denial: r.Denial}
 	}
-	debits, d := debits(p, c, q, &r, t.Secret)
-	if d != nil {
-		return Decision{Ruling: r, Denial: d}
+	d := Decision{Permit: true, Ruling: r, Secret: t.Secret}
+	if denial := d.takeDebits(p, c, q); denial != nil {
+		return Decision{Ruling: r, Denial: denial}
 	}
-	return Decision{Permit: true, Ruling: r, Debits: debits, Secret: t.Secret}
+	return d
 }
 
 func no(d *op.Denial) Decision { return Decision{Denial: d} }
 
-func debits(p *policy.Verified, c *credential.Verified, q *policy.Question, r *policy.Ruling, secret string) ([]policy.Debit, *op.Denial) {
+// takeDebits computes what d takes from the policy's quotas and the blocks'
+// limits, in the order of the counters' keys.
+func (d *Decision) takeDebits(p *policy.Verified, c *credential.Verified, q *policy.Question) *op.Denial {
 	blocks := c.Blocks()
-	scope := policy.Scope{Root: c.Grant.ID, Block: blocks[len(blocks)-1], Subject: c.Grant.Subject, Actor: q.Actor, Secret: secret}
-	out, d := p.Debits(q, r.View, scope)
-	if d != nil {
-		return nil, d
+	scope := policy.Scope{Root: c.Grant.ID, Block: blocks[len(blocks)-1], Subject: c.Grant.Subject, Actor: q.Actor, Secret: d.Secret}
+	out, denial := p.Debits(q, d.Ruling.View, scope)
+	if denial != nil {
+		return denial
 	}
 	amounts := make(map[string]int64)
 	for _, quota := range p.Document().Quotas {
@@ -97,13 +102,13 @@ func debits(p *policy.Verified, c *credential.Verified, q *policy.Question, r *p
 	for _, x := range out {
 		amounts[x.ID] = x.N
 	}
-	limits, d := c.Debits(amounts)
-	if d != nil {
-		return nil, d
+	limits, denial := c.Debits(amounts)
+	if denial != nil {
+		return denial
 	}
-	out = append(out, limits...)
-	slices.SortFunc(out, func(a, b policy.Debit) int { return slices.Compare(a.Key[:], b.Key[:]) })
-	return out, nil
+	d.Debits = append(out, limits...)
+	slices.SortFunc(d.Debits, func(a, b policy.Debit) int { return slices.Compare(a.Key[:], b.Key[:]) })
+	return nil
 }
 
 // A Context is everything that a decision read besides the policy and the

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cedar-policy/cedar-go"
@@ -10,54 +12,108 @@ import (
 	"github.com/writhq/writ/op"
 )
 
-// request returns q as Cedar sees it, with the entities it refers to.
-func (v *Verified) request(q *Question, view *op.View) (cedar.Request, cedar.EntityMap) {
-	target, _ := v.doc.Target(q.Target)
-	tid := cedar.NewEntityUID("Target", cedar.String(q.Target))
+// A site is a target as Cedar sees it, made once for a policy.
+type site struct {
+	entity  cedar.Entity
+	parents cedar.EntityUIDSet // of the operation's resource
+	record  cedar.Record       // context.target
+}
+
+func sitesOf(targets []Target) map[string]*site {
+	out := make(map[string]*site, len(targets))
+	for i := range targets {
+		id, region := cedar.String(targets[i].ID), cedar.String(targets[i].Region)
+		uid := cedar.NewEntityUID("Target", id)
+		out[targets[i].ID] = &site{
+			entity:  cedar.Entity{UID: uid, Attributes: cedar.NewRecord(cedar.RecordMap{"region": region})},
+			parents: cedar.NewEntityUIDSet(uid),
+			record:  cedar.NewRecord(cedar.RecordMap{"id": id, "region": region}),
+		}
+	}
+	return out
+}
+
+// entities is a [cedar.EntityGetter] of the operation and its target.
+type entities [2]cedar.Entity
+
+// Get implements [cedar.EntityGetter].
+func (e *entities) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
+	for i := range e {
+		if e[i].UID == uid {
+			return e[i], true
+		}
+	}
+	return cedar.Entity{}, false
+}
+
+// request returns q as Cedar sees it, with the entities it refers to. Of the
+// context it has what the rules name; all of it is bounded, named or not.
+func (v *Verified) request(q *Question, view *op.View, reads map[string]bool) (cedar.Request, *entities, error) {
+	resource, err := toRecord(view.Resource)
+	if err != nil {
+		return cedar.Request{}, nil, err
+	}
+	at := v.law.sites[q.Target]
 	rid := cedar.NewEntityUID(cedar.EntityType(entityType(opType(q.Operation.Type))), "operation")
-	at := time.Unix(q.At, 0).UTC()
-	weekday := (int64(at.Weekday())+6)%7 + 1 // Monday is 1
-	context := cedar.RecordMap{
-		"purpose": cedar.String(q.Purpose),
-		"pop":     cedar.Long(q.Level),
-		"actor": cedar.NewRecord(cedar.RecordMap{
-			"key": cedar.String(q.Actor), "depth": cedar.Long(q.Depth)}),
-		"gate": cedar.NewRecord(cedar.RecordMap{
-			"group": cedar.String(q.Group), "region": cedar.String(q.Region)}),
-		"target": cedar.NewRecord(cedar.RecordMap{
-			"id": cedar.String(q.Target), "region": cedar.String(target.Region)}),
-		"time": cedar.NewRecord(cedar.RecordMap{
-			"unix": cedar.Long(q.At), "hour": cedar.Long(at.Hour()), "weekday": cedar.Long(weekday)}),
-		"approvals": set(q.Approvals),
-		"lineage":   set(q.Lineage),
-		"labels":    set(q.Labels),
+	context := make(cedar.RecordMap, len(commonContext)+len(view.Context))
+	for _, k := range sortedKeys(view.Context) { // in one order, so that the first error is always the same
+		x, err := value(view.Context[k])
+		if err != nil {
+			return cedar.Request{}, nil, fmt.Errorf("%s: %w", k, err)
+		}
+		context[cedar.String(k)] = x
 	}
-	for k, x := range view.Context {
-		context[cedar.String(k)] = value(x)
-	}
-	entities := cedar.EntityMap{
-		tid: {UID: tid, Attributes: cedar.NewRecord(cedar.RecordMap{"region": cedar.String(target.Region)})},
-		rid: {UID: rid, Parents: cedar.NewEntityUIDSet(tid), Attributes: toRecord(view.Resource)},
+	for _, f := range commonContext {
+		if reads[f.Name] {
+			context[cedar.String(f.Name)] = q.common(f.Name, at)
+		}
 	}
 	return cedar.Request{
 		Principal: cedar.NewEntityUID("Subject", cedar.String(q.Subject)),
 		Action:    cedar.NewEntityUID("Action", cedar.String(q.Action)),
 		Resource:  rid,
 		Context:   cedar.NewRecord(context),
-	}, entities
+	}, &entities{{UID: rid, Parents: at.parents, Attributes: resource}, at.entity}, nil
+}
+
+// common returns one value of [commonContext].
+func (q *Question) common(name string, at *site) cedar.Value {
+	switch name {
+	case "purpose":
+		return cedar.String(q.Purpose)
+	case "pop":
+		return cedar.Long(q.Level)
+	case "actor":
+		return cedar.NewRecord(cedar.RecordMap{"key": cedar.String(q.Actor), "depth": cedar.Long(q.Depth)})
+	case "gate":
+		return cedar.NewRecord(cedar.RecordMap{"group": cedar.String(q.Group), "region": cedar.String(q.Region)})
+	case "target":
+		return at.record
+	case "time":
+		t := time.Unix(q.At, 0).UTC()
+		weekday := (int64(t.Weekday())+6)%7 + 1 // Monday is 1
+		return cedar.NewRecord(cedar.RecordMap{
+			"unix": cedar.Long(q.At), "hour": cedar.Long(t.Hour()), "weekday": cedar.Long(weekday)})
+	case "approvals":
+		return set(q.Approvals)
+	case "lineage":
+		return set(q.Lineage)
+	case "labels":
+		return set(q.Labels)
+	}
+	panic("policy: no value for context." + name)
 }
 
 // opType returns the type without its version: "http" of "http/1".
 func opType(t string) string {
-	for i := range len(t) {
-		if t[i] == '/' {
-			return t[:i]
-		}
-	}
-	return t
+	typ, _, _ := strings.Cut(t, "/")
+	return typ
 }
 
 func set(names []string) cedar.Set {
+	if len(names) == 0 {
+		return cedar.Set{}
+	}
 	values := make([]cedar.Value, len(names))
 	for i, n := range names {
 		values[i] = cedar.String(n)
@@ -65,69 +121,51 @@ func set(names []string) cedar.Set {
 	return cedar.NewSet(values...)
 }
 
-func toRecord(m map[string]any) cedar.Record {
-	r := make(cedar.RecordMap, len(m))
-	for k, x := range m {
-		r[cedar.String(k)] = value(x)
+func toRecord(m map[string]any) (cedar.Record, error) {
+	if len(m) == 0 {
+		return cedar.Record{}, nil
 	}
-	return cedar.NewRecord(r)
+	r := make(cedar.RecordMap, len(m))
+	for _, k := range sortedKeys(m) {
+		x, err := value(m[k])
+		if err != nil {
+			return cedar.Record{}, fmt.Errorf("%s: %w", k, err)
+		}
+		r[cedar.String(k)] = x
+	}
+	return cedar.NewRecord(r), nil
 }
 
-// value returns x as a Cedar value. [bounded] has admitted x.
-func value(x any) cedar.Value {
+// value returns x as a Cedar value, if it is of a known type and no string in it
+// is longer than rules may see (A18).
+func value(x any) (cedar.Value, error) {
 	switch x := x.(type) {
 	case bool:
-		return cedar.Boolean(x)
+		return cedar.Boolean(x), nil
 	case int64:
-		return cedar.Long(x)
+		return cedar.Long(x), nil
 	case string:
-		return cedar.String(x)
+		return cedar.String(x), boundedString(x)
 	case op.Decimal:
-		d, _ := parseDecimal(x)
-		return d
-	case []string:
-		return set(x)
-	case map[string]any:
-		return toRecord(x)
-	}
-	panic(fmt.Sprintf("policy: %T in a view", x))
-}
-
-// bounded checks that every value of a view is of a known type, and that no
-// string is longer than rules may see (A18).
-func bounded(m map[string]any) error {
-	for _, k := range sortedKeys(m) { // in one order, so that the first error is always the same
-		if err := boundedValue(m[k]); err != nil {
-			return fmt.Errorf("%s: %w", k, err)
+		d, err := types.ParseDecimal(string(x))
+		if err != nil {
+			return nil, errors.New("not a decimal with one to four digits after the point")
 		}
-	}
-	return nil
-}
-
-func boundedValue(x any) error {
-	switch x := x.(type) {
-	case bool, int64:
-	case string:
-		return boundedString(x)
-	case op.Decimal:
-		if _, err := parseDecimal(x); err != nil {
-			return fmt.Errorf("not a decimal with one to four digits after the point")
-		}
+		return d, nil
 	case []string:
-		if len(x) > maxListed {
-			return fmt.Errorf("set of %d; rules see at most %d", len(x), maxListed)
+		if len(x) > maxListed { //guard:A18 rule-set-bound
+			return nil, fmt.Errorf("set of %d; rules see at most %d", len(x), maxListed)
 		}
 		for _, s := range x {
 			if err := boundedString(s); err != nil {
-				return err
+				return nil, err
 			}
 		}
+		return set(x), nil
 	case map[string]any:
-		return bounded(x)
-	default:
-		return fmt.Errorf("a value of no known type")
+		return toRecord(x)
 	}
-	return nil
+	return nil, errors.New("a value of no known type")
 }
 
 func boundedString(s string) error {
@@ -136,5 +174,3 @@ func boundedString(s string) error {
 	}
 	return nil
 }
-
-func parseDecimal(d op.Decimal) (cedar.Decimal, error) { return types.ParseDecimal(string(d)) }

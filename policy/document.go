@@ -11,6 +11,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/sign"
 )
 
@@ -22,6 +23,19 @@ var (
 	ErrRules       = fmt.Errorf("%w: bad rules", ErrPolicy)
 	ErrUnsupported = fmt.Errorf("%w: not supported by this version", ErrPolicy)
 )
+
+// A FieldError names the field of a document that is wrong: its first part as
+// it stands in the document, such as "targets".
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+// Error returns the field and the cause.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *FieldError) Unwrap() error { return e.Err }
 
 // PayloadType is the DSSE payload type of a policy.
 const PayloadType = "application/vnd.writ.policy.v1+json"
@@ -233,10 +247,15 @@ func (d *Document) Operation(action, target string) (*Operation, bool) {
 	return nil, false
 }
 
-// MinPop returns the least level of proof for the action.
+// MinPop returns the least level of proof for the action. A release takes a
+// signature over the whole request, whatever the policy says. SPEC RELEASE-3.
 func (d *Document) MinPop(action string) op.Level {
-	if l, ok := d.Pop.Actions[action]; ok {
-		return l
+	l, ok := d.Pop.Actions[action]
+	if !ok {
+		l = d.Pop.Default
 	}
-	return d.Pop.Default
+	if action == release.Action { //guard:R61 release-signed
+		return max(l, op.Signed)
+	}
+	return l
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -66,6 +65,9 @@ func (v *Verified) Evaluate(q *Question, blocks []*Rules) Ruling {
 	if v == nil || v.law == nil { //guard:R11 zero-policy-denies
 		return Ruling{Denial: deny(op.PolicyUnknown, "there is no policy to decide by")}
 	}
+	if q == nil || q.Operation == nil {
+		return Ruling{Denial: deny(op.OperationInvalid, "there is no operation")}
+	}
 	decl, d := v.admit(q)
 	if d != nil {
 		return Ruling{Denial: d}
@@ -78,13 +80,18 @@ func (v *Verified) Evaluate(q *Question, blocks []*Rules) Ruling {
 	if view.Action != q.Action || view.Target != q.Target { //guard:R5 view-agrees
 		return Ruling{Denial: deny(op.OperationInvalid, "the document is of another action or target than the request")}
 	}
-	if err := errors.Join(bounded(view.Resource), bounded(view.Context)); err != nil {
+	all := append([]*Rules{v.law.rules}, blocks...)
+	reads := make(map[string]bool)
+	for _, rules := range all {
+		rules.readsInto(reads)
+	}
+	req, known, err := v.request(q, view, reads)
+	if err != nil {
 		return Ruling{Denial: deny(op.OperationInvalid, "%s", err)}
 	}
-	req, entities := v.request(q, view)
 	r := Ruling{View: view, Permit: true}
-	for i, rules := range append([]*Rules{v.law.rules}, blocks...) {
-		l := rules.evaluate(q.Action, req, entities)
+	for i, rules := range all {
+		l := rules.evaluate(q.Action, req, known)
 		r.Layers = append(r.Layers, l)
 		if !l.Permit && r.Denial == nil { //guard:R40 every-layer-permits
 			r.Permit, r.Denial = false, l.Denial
@@ -112,15 +119,15 @@ func (v *Verified) admit(q *Question) (*Operation, *op.Denial) {
 	if min := d.MinPop(q.Action); q.Level < min { //guard:R4 policy-pop
 		return nil, deny(op.ProofInsufficient, "%s takes proof of level %d; this is level %d", q.Action, min, q.Level)
 	}
-	if q.Operation == nil {
-		return nil, deny(op.OperationInvalid, "there is no operation")
-	}
 	return decl, nil
 }
 
 func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
 
 func (r *Rules) evaluate(action string, req cedar.Request, entities cedar.EntityGetter) Layer {
+	if r == nil { //guard:R11 nil-rules-deny
+		r = &Rules{} // permits nothing
+	}
 	decision, diag := cedar.Authorize(r.on(action), entities, req)
 	var l Layer
 	for _, reason := range diag.Reasons {

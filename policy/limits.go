@@ -13,6 +13,7 @@ const (
 	maxTextBytes       = 512       // text for people
 	maxDepthCap        = 8         // delegations after the grant
 	maxRoots           = 1024      // versions in one chain of roots
+	kemPublicBytes     = 1216      // public key of X-Wing: no more and no less
 	maxRuleString      = 4 << 10   // bytes of any string that rules see: like is not linear
 	maxStalenessCap    = 7 * 86400 // seconds
 )

@@ -9,6 +9,7 @@ import (
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/http"
+	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/sign"
 )
 
@@ -16,6 +17,7 @@ const (
 	cedarVersion = "4"
 	modeBuffered = "buffered"
 	modeDurable  = "durable"
+	kemXWing     = "x-wing"
 )
 
 func contains(list []string, s string) bool { return slices.Contains(list, s) }
@@ -25,6 +27,8 @@ func mapper(typ string) (op.Mapper, bool) {
 	switch typ {
 	case "http":
 		return http.Mapper{}, true
+	case "release":
+		return release.Mapper{}, true
 	}
 	return nil, false
 }
@@ -48,31 +52,63 @@ func Parse(payload []byte) (*Document, error) {
 }
 
 // Check returns an error that names the first field of d that is wrong in
-// itself, without regard to any root or predecessor.
+// itself, without regard to any root or predecessor, as a [*FieldError].
 func (d *Document) Check() error {
-	for _, c := range []struct {
-		field string
-		check func() error
-	}{
+	return firstFault([]fieldCheck{
 		{"alias", func() error { return checkAlias(d.Alias) }},
-		{"version", d.checkLine},
+		{"version", func() error { return atLeast(d.Version, 1) }},
+		{"prev", d.checkPrev},
+		{"zone", d.checkZone},
+		{"not_before", func() error { return atLeast(d.NotBefore, 0) }},
 		{"expires", d.checkTimes},
 		{"language", d.checkLanguage},
-		{"targets", d.checkTargets},
 		{"secrets", d.checkSecrets},
+		{"targets", d.checkTargets},
 		{"operations", d.checkOperations},
 		{"purposes", d.checkPurposes},
 		{"quotas", d.checkQuotas},
 		{"pop", d.checkPop},
 		{"delegation", d.checkDelegation},
 		{"receipts", d.checkReceipts},
+		{"freshness", d.checkFreshness},
 		{"governance", d.checkGovernance},
-		{"crit", d.checkSupported},
+		{"approvals", func() error { return unsupported(len(d.Approvals) > 0) }},
+		{"lineage", func() error { return unsupported(len(d.Lineage) > 0) }},
+		{"labels", func() error { return unsupported(len(d.Labels) > 0) }},
+		{"requires", func() error { return unsupported(len(d.Requires) > 0) }},
+		{"crit", func() error { return unsupported(len(d.Crit) > 0) }},
 		{"rules", func() error { _, err := d.compile(); return err }},
-	} {
+	})
+}
+
+// A fieldCheck checks one field of a document.
+type fieldCheck struct {
+	field string
+	check func() error
+}
+
+// firstFault returns the first check's error as a [*FieldError].
+func firstFault(checks []fieldCheck) error {
+	for _, c := range checks {
 		if err := c.check(); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDocument, c.field, err)
+			return fmt.Errorf("%w: %w", ErrDocument, &FieldError{c.field, err})
 		}
+	}
+	return nil
+}
+
+// unsupported refuses what the format has and this version cannot enforce: a
+// policy that says more than its gate can hold would be a false promise.
+func unsupported(used bool) error {
+	if used { //guard:R11 unsupported-feature
+		return ErrUnsupported
+	}
+	return nil
+}
+
+func atLeast(n, least int64) error {
+	if n < least {
+		return fmt.Errorf("want %d or more", least)
 	}
 	return nil
 }
@@ -121,20 +157,22 @@ func uniqueNames[T any](list []T, id func(*T) string) error {
 	return nil
 }
 
-func (d *Document) checkLine() error {
-	switch {
-	case d.Version < 1:
-		return fmt.Errorf("want 1 or more")
-	case (d.Version == 1) != d.Prev.IsZero():
-		return fmt.Errorf("prev must name the predecessor from version 2 on, and nothing before")
-	case d.Zone.IsZero():
-		return fmt.Errorf("zone is missing: the digest of the genesis root (writ root show)")
+func (d *Document) checkPrev() error {
+	if (d.Version == 1) != d.Prev.IsZero() {
+		return fmt.Errorf("must name the predecessor from version 2 on, and nothing before")
+	}
+	return nil
+}
+
+func (d *Document) checkZone() error {
+	if d.Zone.IsZero() { //guard:A1 zone-named
+		return fmt.Errorf("it is missing: the digest of the genesis root (writ root show)")
 	}
 	return nil
 }
 
 func (d *Document) checkTimes() error {
-	if d.NotBefore < 0 || d.Expires <= d.NotBefore {
+	if d.Expires <= d.NotBefore {
 		return fmt.Errorf("must be after not_before, in Unix seconds")
 	}
 	return nil
@@ -172,16 +210,17 @@ func (d *Document) checkTarget(t *Target) error {
 	if err := checkOrigin(t.Origin); err != nil {
 		return fmt.Errorf("origin: %w", err)
 	}
-	for _, p := range t.Pins {
-		if _, err := canon.ParseDigest(p); err != nil {
-			return fmt.Errorf("pins: %w", err)
-		}
+	if err := checkPins(t.Pins); err != nil {
+		return fmt.Errorf("pins: %w", err)
 	}
-	secret := t.Inject.How != "none"
+	if t.Region != "" && checkName(t.Region) != nil {
+		return fmt.Errorf("region: not a name")
+	}
 	if err := t.Inject.check(); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	if _, ok := d.Secret(t.Secret); ok != secret {
+	secret := t.Inject.How != "none"
+	if _, ok := d.Secret(t.Secret); ok != secret || !secret && t.Secret != "" {
 		return fmt.Errorf("secret: must be the id of a listed secret, or absent with inject none")
 	}
 	if secret && strings.HasPrefix(t.Origin, "http:") { //guard:R2 inject-cleartext
@@ -190,30 +229,67 @@ func (d *Document) checkTarget(t *Target) error {
 	return nil
 }
 
-func (in *Inject) check() error {
-	for _, c := range []byte(in.Name + in.Prefix) {
-		if c < ' ' || c >= 0x7f {
-			return fmt.Errorf("name and prefix are printable ASCII")
-		}
+func checkPins(pins []string) error {
+	if len(pins) > maxListed {
+		return fmt.Errorf("%d entries; at most %d", len(pins), maxListed)
 	}
-	region, service, two := strings.Cut(in.Name, "/")
-	switch in.How {
-	case "header", "query", "basic":
-		if in.Name == "" || in.How == "header" && strings.ContainsAny(in.Name, " :\t") {
-			return fmt.Errorf("name is missing, or not a header's")
+	for i, p := range pins {
+		d, err := canon.ParseDigest(p)
+		if err != nil {
+			return err
 		}
-	case "sigv4":
-		if !two || checkName(region) != nil || checkName(service) != nil || strings.Contains(service, "/") {
-			return fmt.Errorf("name: want region/service, such as eu-central-1/s3")
+		if d.IsZero() || contains(pins[:i], p) {
+			return fmt.Errorf("entry %d is empty or stands twice", i)
 		}
-	case "none", "client_certificate":
-		if in.Name != "" {
-			return fmt.Errorf("name: %s has none", in.How)
-		}
-	default:
-		return fmt.Errorf("%w: %q; want none, header, basic, query, sigv4 or client_certificate", ErrUnsupported, in.How)
 	}
 	return nil
+}
+
+// check refuses a place that a secret cannot be put in as it stands: a line
+// break in a prefix would begin another header.
+func (i *Inject) check() error {
+	printable := func(s string) bool {
+		return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
+	}
+	if len(i.Prefix) > maxNameBytes || !printable(i.Prefix) { //guard:R5 inject-printable
+		return fmt.Errorf("prefix: printable ASCII only, at most %d bytes", maxNameBytes)
+	}
+	if i.Prefix != "" && i.How != "header" {
+		return fmt.Errorf("prefix: only with header")
+	}
+	switch i.How {
+	case "none", "client_certificate":
+		if i.Name != "" {
+			return fmt.Errorf("name: absent with %s", i.How)
+		}
+	case "sigv4":
+		region, service, _ := strings.Cut(i.Name, "/")
+		if checkName(region) != nil || checkName(service) != nil || strings.Contains(service, "/") {
+			return fmt.Errorf("name: want region/service, such as eu-central-1/s3")
+		}
+	case "header":
+		if !token(i.Name) || contains(framing, i.Name) { //guard:R5 inject-header-name
+			return fmt.Errorf("name: want a header in lower case, and none that frames the request")
+		}
+	case "query", "basic":
+		if i.Name == "" || len(i.Name) > maxNameBytes || !printable(i.Name) || i.How == "basic" && strings.Contains(i.Name, ":") {
+			return fmt.Errorf("name: want 1 to %d printable bytes, no colon in a user", maxNameBytes)
+		}
+	default:
+		return fmt.Errorf("%w: %q; want none, header, basic, query, sigv4 or client_certificate", ErrUnsupported, i.How)
+	}
+	return nil
+}
+
+// framing lists the headers that say where a request ends or goes.
+var framing = []string{"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+
+// token reports whether s is a header name in lower case. Source: RFC 9110,
+// section 5.6.2 "Tokens".
+func token(s string) bool {
+	return s != "" && len(s) <= maxNameBytes && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c < 0x80 && strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	})
 }
 
 func checkOrigin(o string) error {
@@ -230,7 +306,7 @@ func (d *Document) checkSecrets() error {
 	}
 	for i := range d.Secrets {
 		s := &d.Secrets[i]
-		if err := s.Sealers.Check(); err != nil {
+		if err := checkQuorum(s.Sealers); err != nil {
 			return fmt.Errorf("%s: sealers: %w", s.ID, err)
 		}
 		if checkName(s.Recipients.Group) != nil || checkName(s.Kind) != nil {
@@ -268,8 +344,36 @@ func (d *Document) checkOperations() error {
 			}
 			seen[a] = true
 		}
+		if err := o.Response.check(); err != nil {
+			return fmt.Errorf("entry %d: response: %w", i, err)
+		}
 	}
 	return nil
+}
+
+func (r *Response) check() error {
+	if r == nil {
+		return nil
+	}
+	if r.MaxBytes < 0 || len(r.Headers) > maxListed || len(r.Redact) > maxListed {
+		return fmt.Errorf("max_bytes must be 0 or more; headers and redact have at most %d entries", maxListed)
+	}
+	for i, h := range r.Headers {
+		if !token(h) || contains(r.Headers[:i], h) {
+			return fmt.Errorf("headers: entry %d is no header in lower case, or stands twice", i)
+		}
+	}
+	for i, p := range r.Redact {
+		if p == "" || len(p) > maxNameBytes || contains(r.Redact[:i], p) || contains(strings.Split(p, "."), "") {
+			return fmt.Errorf("redact: entry %d is no path, or stands twice", i)
+		}
+	}
+	return nil
+}
+
+// declares reports whether some operation lists the action.
+func (d *Document) declares(action string) bool {
+	return slices.ContainsFunc(d.Operations, func(o Operation) bool { return contains(o.Actions, action) })
 }
 
 func (d *Document) checkPurposes() error {
@@ -289,8 +393,8 @@ func (d *Document) checkQuotas() error {
 		switch {
 		case !contains([]string{"alias", "secret", "root", "block", "subject", "actor"}, q.Per):
 			return fmt.Errorf("%s: per: want alias, secret, root, block, subject or actor", q.ID)
-		case q.Limit < 0 || q.WindowS < 0 || q.Unit == "":
-			return fmt.Errorf("%s: limit and window_s must be 0 or more, and unit be given", q.ID)
+		case q.Limit < 0 || q.WindowS < 0 || checkName(q.Unit) != nil:
+			return fmt.Errorf("%s: limit and window_s must be 0 or more, and unit be a name", q.ID)
 		case q.ID == UsesID:
 			return fmt.Errorf("%s: the name is reserved for the limit that credentials carry", q.ID)
 		}
@@ -302,9 +406,12 @@ func (d *Document) checkQuotas() error {
 }
 
 func (d *Document) checkPop() error {
-	for a, l := range d.Pop.Actions {
-		if l < op.Bearer || l > op.Person {
+	for _, a := range sortedKeys(d.Pop.Actions) {
+		if l := d.Pop.Actions[a]; l < op.Bearer || l > op.Person {
 			return fmt.Errorf("%s: want 0 to 4", a)
+		}
+		if !d.declares(a) { //guard:R4 pop-action-declared
+			return fmt.Errorf("%s: no operation lists the action", a) // misspelt, it would leave the default
 		}
 	}
 	if d.Pop.Default < op.Presentation || d.Pop.Default > op.Person {
@@ -318,11 +425,11 @@ func (d *Document) checkDelegation() error {
 	q := sign.Quorum{Threshold: g.Threshold}
 	for _, i := range g.Issuers {
 		q.Members = append(q.Members, i.Principal)
-		if len(i.Subjects) == 0 {
-			return fmt.Errorf("issuers: %s: subjects: list at least one pattern", i.Principal)
+		if err := checkPatterns(i.Subjects); err != nil {
+			return fmt.Errorf("issuers: %s: subjects: %w", i.Principal, err)
 		}
 	}
-	if err := q.Check(); err != nil {
+	if err := checkQuorum(q); err != nil {
 		return fmt.Errorf("issuers: %w", err)
 	}
 	if g.MaxDepth < 0 || g.MaxDepth > maxDepthCap || g.MaxTTLS < 1 {
@@ -331,44 +438,57 @@ func (d *Document) checkDelegation() error {
 	return nil
 }
 
+// checkPatterns refuses patterns that match otherwise than they look: only a
+// star at the end stands for anything.
+func checkPatterns(list []string) error {
+	if len(list) == 0 || len(list) > maxListed {
+		return fmt.Errorf("want 1 to %d patterns", maxListed)
+	}
+	for _, s := range list {
+		if s == "" || len(s) > maxNameBytes || strings.Contains(strings.TrimSuffix(s, "*"), "*") { //guard:A22 subject-pattern
+			return fmt.Errorf("a pattern is empty, too long, or has a star that is not its end")
+		}
+	}
+	return nil
+}
+
+// checkQuorum checks a quorum and the names of its members.
+func checkQuorum(q sign.Quorum) error {
+	if len(q.Members) > maxListed {
+		return fmt.Errorf("%d members; at most %d", len(q.Members), maxListed)
+	}
+	for _, m := range q.Members {
+		if err := checkName(m); err != nil {
+			return err
+		}
+	}
+	return q.Check()
+}
+
 func (d *Document) checkReceipts() error {
 	if m := d.Receipts.Mode; m != modeBuffered && m != modeDurable {
 		return fmt.Errorf("mode: want buffered or durable (witnessed: %w)", ErrUnsupported)
 	}
+	if d.Receipts.RetainS < 0 {
+		return fmt.Errorf("retain_s: want 0 or more")
+	}
+	return nil
+}
+
+func (d *Document) checkFreshness() error {
 	if s := d.Freshness.MaxStalenessS; s < 1 || s > maxStalenessCap {
-		return fmt.Errorf("freshness.max_staleness_s: want 1 to %d", maxStalenessCap)
+		return fmt.Errorf("max_staleness_s: want 1 to %d", maxStalenessCap)
 	}
 	return nil
 }
 
 func (d *Document) checkGovernance() error {
-	if err := d.Governance.Successor.Check(); err != nil {
+	g := &d.Governance
+	if err := checkQuorum(g.Successor); err != nil {
 		return fmt.Errorf("successor: %w", err)
 	}
-	if d.Governance.DelayS < 0 {
-		return fmt.Errorf("delay_s: want 0 or more")
+	if err := atLeast(g.DelayS, 0); err != nil {
+		return fmt.Errorf("delay_s: %w", err)
 	}
-	return nil
-}
-
-// checkSupported refuses what the format has and this version cannot enforce: a
-// policy that says more than its gate can hold would be a false promise.
-func (d *Document) checkSupported() error {
-	for _, f := range []struct {
-		name string
-		used bool
-	}{
-		{"crit", len(d.Crit) > 0},
-		{"approvals", len(d.Approvals) > 0},
-		{"lineage", len(d.Lineage) > 0},
-		{"labels", len(d.Labels) > 0},
-		{"requires", len(d.Requires) > 0},
-		{"governance.override", d.Governance.Override != nil},
-		{"governance.delay_s", d.Governance.DelayS > 0},
-	} {
-		if f.used { //guard:R11 unsupported-feature
-			return fmt.Errorf("%w: %s", ErrUnsupported, f.name)
-		}
-	}
-	return nil
+	return unsupported(g.Override != nil || g.DelayS > 0)
 }

@@ -84,6 +84,11 @@ func (o *Operation) member(path string) (*op.Member, bool) {
 // checkQuota refuses a quota that counts nothing, or an amount that an operation
 // could do without.
 func (d *Document) checkQuota(q *Quota) error {
+	for i, a := range q.Actions {
+		if !d.declares(a) || contains(q.Actions[:i], a) { //guard:A7 quota-action-declared
+			return fmt.Errorf("actions: %q is listed by no operation, or stands twice", a) // misspelt, it would not be counted
+		}
+	}
 	counted := 0
 	for i := range d.Operations {
 		o := &d.Operations[i]

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,6 +101,7 @@ type Root struct {
 	doc  RootDocument
 	zone canon.Digest
 	id   canon.Digest
+	gone map[sign.KeyID]bool // revoked keys
 }
 
 // Zone returns the digest of the chain's genesis, which names the zone.
@@ -122,42 +124,36 @@ func ParseRoot(payload []byte) (*RootDocument, error) {
 		return nil, fmt.Errorf("%w: root: %w", ErrDocument, err)
 	}
 	if err := d.check(); err != nil {
-		return nil, fmt.Errorf("%w: root: %w", ErrDocument, err)
+		return nil, fmt.Errorf("root: %w", err)
 	}
 	return &d, nil
 }
 
 func (d *RootDocument) check() error {
-	if d.Version < 1 || (d.Version == 1) != d.Prev.IsZero() || d.Expires < 1 {
-		return fmt.Errorf("version, prev or expires: out of order")
+	return firstFault([]fieldCheck{
+		{"version", d.checkVersion},
+		{"expires", func() error { return atLeast(d.Expires, 1) }},
+		{"root", func() error { return checkQuorum(d.Root) }},
+		{"principals", d.checkPrincipals},
+		{"namespaces", d.checkNamespaces},
+		{"policy_log", d.checkLog},
+		{"gates", d.checkGates},
+		{"ceilings", d.checkCeilings},
+		{"algorithms", d.checkAlgorithms},
+	})
+}
+
+func (d *RootDocument) checkVersion() error {
+	if d.Version < 1 || d.Version > maxRoots || (d.Version == 1) != d.Prev.IsZero() {
+		return fmt.Errorf("want 1 to %d, and prev from 2 on", maxRoots)
 	}
-	if err := d.Root.Check(); err != nil {
-		return fmt.Errorf("root: %w", err)
-	}
-	if err := d.checkPrincipals(); err != nil {
-		return fmt.Errorf("principals: %w", err)
-	}
-	for _, n := range d.Namespaces {
-		if !strings.HasSuffix(n.Prefix, "/") {
-			return fmt.Errorf("namespaces: %q: a prefix ends in /", n.Prefix)
-		}
-		if err := n.Genesis.Check(); err != nil {
-			return fmt.Errorf("namespaces: %s: genesis: %w", n.Prefix, err)
-		}
-		if err := n.Revoke.Check(); err != nil {
-			return fmt.Errorf("namespaces: %s: revoke: %w", n.Prefix, err)
-		}
-	}
-	if d.PolicyLog.Origin == "" || d.PolicyLog.Key.Algorithm() != sign.Ed25519 {
-		return fmt.Errorf("policy_log: origin and an ed25519 key are needed")
-	}
-	return uniqueNames(d.Gates, func(g *Gate) string { return g.ID })
+	return nil
 }
 
 // checkPrincipals refuses a key that two principals have: it would count for
 // two people.
 func (d *RootDocument) checkPrincipals() error {
-	owner := make(map[sign.KeyID]string)
+	owner := make(map[sign.KeyID]bool)
 	for _, name := range sortedKeys(d.Principals) {
 		if err := checkName(name); err != nil {
 			return err
@@ -166,18 +162,77 @@ func (d *RootDocument) checkPrincipals() error {
 			if k.Key.IsZero() {
 				return fmt.Errorf("%s: a key is missing", name)
 			}
-			if _, taken := owner[k.Key.ID()]; taken { //guard:R35 key-has-one-owner
+			if owner[k.Key.ID()] { //guard:R35 key-has-one-owner
 				return fmt.Errorf("%s: key %s is another's or stands twice", name, k.Key.ID())
 			}
-			owner[k.Key.ID()] = name
-			for _, u := range k.Use {
-				if !slices.Contains(uses, u) {
-					return fmt.Errorf("%s: use %q is unknown", name, u)
-				}
+			owner[k.Key.ID()] = true
+			if i := slices.IndexFunc(k.Use, func(u Use) bool { return !slices.Contains(uses, u) }); i >= 0 {
+				return fmt.Errorf("%s: use %q is unknown", name, k.Use[i])
 			}
 		}
 	}
 	return nil
+}
+
+// checkNamespaces refuses a prefix that stands twice: which of the two had the
+// authority would depend on their order.
+func (d *RootDocument) checkNamespaces() error {
+	for i, n := range d.Namespaces {
+		alias, slash := strings.CutSuffix(n.Prefix, "/")
+		if !slash || checkAlias(alias) != nil || slices.ContainsFunc(d.Namespaces[:i], func(o Namespace) bool { return o.Prefix == n.Prefix }) { //guard:R22 namespace-prefix
+			return fmt.Errorf("%q: a prefix is an alias and /, and stands once", n.Prefix)
+		}
+		if err := checkQuorum(n.Genesis); err != nil {
+			return fmt.Errorf("%s: genesis: %w", n.Prefix, err)
+		}
+		if err := checkQuorum(n.Revoke); err != nil {
+			return fmt.Errorf("%s: revoke: %w", n.Prefix, err)
+		}
+	}
+	return nil
+}
+
+func (d *RootDocument) checkLog() error {
+	if d.PolicyLog.Origin == "" || d.PolicyLog.Key.Algorithm() != sign.Ed25519 {
+		return fmt.Errorf("origin and an ed25519 key are needed")
+	}
+	return nil
+}
+
+// checkGates refuses two keys to seal to under one id: readers of the root could
+// take different ones.
+func (d *RootDocument) checkGates() error {
+	kem := make(map[string]string)
+	for i := range d.Gates {
+		g := &d.Gates[i]
+		if checkName(g.Group) != nil || checkName(g.Domain) != nil || g.SignKey.IsZero() {
+			return fmt.Errorf("%s: group, domain or sign_key is missing", g.ID)
+		}
+		for _, k := range g.KEMKeys {
+			if have, ok := kem[k.ID]; ok && have != string(k.Public) { //guard:A2 kem-key-once
+				return fmt.Errorf("%s: kem_keys: %s is another key elsewhere", g.ID, k.ID)
+			}
+			if checkName(k.ID) != nil || k.KEM != kemXWing || len(k.Public) != kemPublicBytes {
+				return fmt.Errorf("%s: kem_keys: want an id, %s, and %d bytes", g.ID, kemXWing, kemPublicBytes)
+			}
+			kem[k.ID] = string(k.Public)
+		}
+	}
+	return uniqueNames(d.Gates, func(g *Gate) string { return g.ID })
+}
+
+func (d *RootDocument) checkCeilings() error {
+	if c := d.Ceilings; c.MaxStalenessS < 1 || c.MaxTTLS < 1 || c.MaxDepth < 0 || c.MinSigners < 1 {
+		return fmt.Errorf("want max_staleness_s, max_ttl_s and min_signers of 1 or more, max_depth of 0 or more")
+	}
+	return nil
+}
+
+func (d *RootDocument) checkAlgorithms() error {
+	if len(d.Algorithms) == 0 {
+		return fmt.Errorf("none is permitted, so no key counts")
+	}
+	return uniqueNames(d.Algorithms, func(a *string) string { return *a })
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -190,22 +245,37 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // Keys returns a lookup of the keys that a principal has for a use.
-func (r *Root) Keys(u Use) sign.Keys { return r.doc.keys(u) }
-
-func (d *RootDocument) keys(u Use) sign.Keys {
+func (r *Root) Keys(u Use) sign.Keys {
 	return func(principal string) []sign.PublicKey {
 		var out []sign.PublicKey
-		for _, k := range d.Principals[principal].Keys {
+		for _, k := range r.doc.Principals[principal].Keys {
+			if r.gone[k.Key.ID()] && u != UseRoot { //guard:R35 R28 key-revoked
+				continue
+			}
 			if !slices.Contains(k.Use, u) { //guard:A22 key-use
 				continue
 			}
-			if !contains(d.Algorithms, k.Key.Algorithm().String()) { //guard:R63 key-algorithm
+			if !contains(r.doc.Algorithms, k.Key.Algorithm().String()) { //guard:R63 key-algorithm
 				continue
 			}
 			out = append(out, k.Key)
 		}
 		return out
 	}
+}
+
+// Without returns r as it is once the key is revoked: nothing that the key signs
+// counts, under this root or one that follows. Roots are the exception: a key
+// leaves their quorum by a new root alone, or one who may revoke could lock the
+// zone for ever. SPEC ROOT-5.
+func (r *Root) Without(id sign.KeyID) *Root {
+	c := *r
+	c.gone = maps.Clone(r.gone)
+	if c.gone == nil {
+		c.gone = make(map[sign.KeyID]bool)
+	}
+	c.gone[id] = true
+	return &c
 }
 
 // Owner returns the principal that has the key, or "".
@@ -269,8 +339,9 @@ func (r *Root) Group(group string) []KEMKey {
 // pin.
 //
 // Version N+1 must carry the threshold of N and its own, and name N as prev. The
-// newest must not have expired at the time at, in Unix seconds. Errors wrap
-// [ErrAuthority] or [ErrDocument]. SPEC ROOT-1, ROOT-2, ROOT-3.
+// newest must not have expired at the time at, in Unix seconds; 0 asks for no
+// time. Errors wrap [ErrAuthority] or [ErrDocument]. SPEC ROOT-1, ROOT-2,
+// ROOT-3.
 func VerifyRoots(pin canon.Digest, chain []*sign.Envelope, at int64) (*Root, error) {
 	if len(chain) == 0 || len(chain) > maxRoots {
 		return nil, fmt.Errorf("%w: root: chain of %d", ErrDocument, len(chain))
@@ -280,39 +351,60 @@ func VerifyRoots(pin canon.Digest, chain []*sign.Envelope, at int64) (*Root, err
 	}
 	var cur *Root
 	for _, e := range chain {
-		next, err := nextRoot(cur, e)
+		next, err := cur.next(e)
 		if err != nil {
 			return nil, err
 		}
 		cur = next
 	}
-	if cur.doc.Expires <= at { //guard:R47 root-expired
-		return nil, fmt.Errorf("%w: root: version %d has expired; sign a new one: writ root rotate", ErrAuthority, cur.doc.Version)
-	}
-	return cur, nil
+	return cur, cur.CheckTime(at)
 }
 
-func nextRoot(cur *Root, e *sign.Envelope) (*Root, error) {
+// CheckTime returns an error that wraps [ErrAuthority] if r has expired at the
+// time at, in Unix seconds. Who decides or publishes under a root asks; who
+// replays a log does not, since the log may hold the root that follows.
+// SPEC ROOT-3.
+func (r *Root) CheckTime(at int64) error {
+	if r.doc.Expires <= at { //guard:R47 root-expired
+		return fmt.Errorf("%w: root: version %d has expired; sign a new one: writ root rotate", ErrAuthority, r.doc.Version)
+	}
+	return nil
+}
+
+// Next returns the root in e, if it follows r. It may follow one that has
+// expired. Errors are those of [VerifyRoots]. SPEC ROOT-2.
+func (r *Root) Next(e *sign.Envelope) (*Root, error) {
+	if r == nil {
+		return nil, fmt.Errorf("%w: root: there is none to follow", ErrAuthority)
+	}
+	return r.next(e)
+}
+
+// next returns the root in e as the one that follows r, or as a genesis if r is
+// nil.
+func (r *Root) next(e *sign.Envelope) (*Root, error) {
 	d, err := ParseRoot(e.Payload)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.Verify(RootType, d.Root, d.keys(UseRoot)); err != nil { //guard:R22 root-own-quorum
+	next := &Root{doc: *d, zone: e.Digest(), id: e.Digest()}
+	if r != nil {
+		next.zone, next.gone = r.zone, r.gone
+	}
+	if _, err := e.Verify(RootType, d.Root, next.Keys(UseRoot)); err != nil { //guard:R22 root-own-quorum
 		return nil, fmt.Errorf("%w: root version %d: %w", ErrAuthority, d.Version, err)
 	}
-	next := &Root{doc: *d, zone: e.Digest(), id: e.Digest()}
-	if cur == nil {
+	if r == nil {
 		if d.Version != 1 {
 			return nil, fmt.Errorf("%w: root: the chain starts at version %d", ErrAuthority, d.Version)
 		}
 		return next, nil
 	}
-	if d.Version != cur.doc.Version+1 || d.Prev != cur.id { //guard:R22 root-link
-		return nil, fmt.Errorf("%w: root version %d does not follow %d", ErrAuthority, d.Version, cur.doc.Version)
+	if d.Version != r.doc.Version+1 || d.Prev != r.id { //guard:R22 root-link
+		return nil, fmt.Errorf("%w: root version %d does not follow %d", ErrAuthority, d.Version, r.doc.Version)
 	}
-	if _, err := e.Verify(RootType, cur.doc.Root, cur.doc.keys(UseRoot)); err != nil { //guard:R36 root-prev-quorum
-		return nil, fmt.Errorf("%w: root version %d, by the quorum of %d: %w", ErrAuthority, d.Version, cur.doc.Version, err)
+	if _, err := e.Verify(RootType, r.doc.Root, r.Keys(UseRoot)); err != nil { //guard:R36 root-prev-quorum
+		return nil, fmt.Errorf("%w: root version %d, by the quorum of %d: %w", ErrAuthority, d.Version, r.doc.Version, err)
 	}
-	next.zone = cur.zone
 	return next, nil
 }

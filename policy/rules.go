@@ -20,6 +20,7 @@ type Rules struct {
 	anyOf  ruleList            // rules without an action in their scope
 	scoped map[string]ruleList // by action: its rules, and those of anyOf
 	open   bool                // forbid-only set of a block: permits what no forbid hits
+	reads  []string            // members of commonContext that some rule names
 }
 
 type rule struct {
@@ -69,7 +70,57 @@ func ParseRules(text string) (*Rules, error) {
 		r.all = append(r.all, rule{cedar.PolicyID(id), string(a["control"]), a["tier"] == "override", p})
 	}
 	r.index()
+	r.reads = readsOf(list)
 	return r, nil
+}
+
+// readsOf returns the members of commonContext that the rules can read: those
+// that they name, or all if one speaks of the context as a whole.
+func readsOf(list cedar.PolicyList) []string {
+	named, variables, members := make(map[string]bool), 0, 0
+	for _, p := range list {
+		for _, c := range (*ast.Policy)(p.AST()).Conditions {
+			ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
+				switch n := n.(type) {
+				case ast.NodeTypeVariable:
+					if n.Name == "context" {
+						variables++
+					}
+				case ast.NodeTypeAccess:
+					if isContext(n.Arg) {
+						members++
+						named[string(n.Value)] = true
+					}
+				case ast.NodeTypeHas:
+					if isContext(n.Arg) {
+						members++
+						named[string(n.Value)] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	var out []string
+	for _, f := range commonContext {
+		if named[f.Name] || variables > members {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
+func isContext(n ast.IsNode) bool {
+	v, ok := n.(ast.NodeTypeVariable)
+	return ok && v.Name == "context"
+}
+
+func (r *Rules) readsInto(m map[string]bool) {
+	if r != nil {
+		for _, name := range r.reads {
+			m[name] = true
+		}
+	}
 }
 
 // ParseBlockRules returns the rules of a credential block, at most

@@ -18,6 +18,7 @@ type law struct {
 	rules     *Rules
 	schema    *resolved.Schema
 	validator *validate.Validator
+	sites     map[string]*site
 }
 
 // compile parses the rules and type-checks them against the schema that follows
@@ -39,7 +40,7 @@ func (d *Document) compile() (*law, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: schema: %w", ErrRules, err)
 	}
-	l := &law{rules: r, schema: rs, validator: validate.New(rs, validate.WithStrict())}
+	l := &law{rules: r, schema: rs, validator: validate.New(rs, validate.WithStrict()), sites: sitesOf(d.Targets)}
 	if err := l.check(r); err != nil {
 		return nil, err
 	}

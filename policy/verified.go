@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/sign"
@@ -57,6 +58,9 @@ func Verify(e *sign.Envelope, r *Root, prev *Verified) (*Verified, error) {
 	if err := d.checkCeilings(r); err != nil {
 		return nil, err
 	}
+	if err := d.checkQuotasKeep(prev); err != nil {
+		return nil, err
+	}
 	l, err := d.compile()
 	if err != nil {
 		return nil, err
@@ -106,6 +110,23 @@ func (d *Document) checkCeilings(r *Root) error {
 	} {
 		if f.have > f.max { //guard:R47 root-ceilings
 			return fmt.Errorf("%w: %s: %d is beyond the root's ceiling of %d", ErrAuthority, f.field, abs(f.have), abs(f.max))
+		}
+	}
+	return nil
+}
+
+// checkQuotasKeep refuses a quota that counts otherwise than one of the same id
+// anywhere before in the line: its counters would mean two things (A41).
+// SPEC POLICY-12.
+func (d *Document) checkQuotasKeep(prev *Verified) error {
+	for p := prev; p != nil; p = p.prev {
+		for i := range d.Quotas {
+			q := &d.Quotas[i]
+			if slices.ContainsFunc(p.doc.Quotas, func(o Quota) bool {
+				return o.ID == q.ID && (o.Unit != q.Unit || o.WindowS != q.WindowS || o.Per != q.Per || o.Amount != q.Amount)
+			}) { //guard:A41 quota-keeps-meaning
+				return fmt.Errorf("%w: %w", ErrDocument, &FieldError{"quotas", fmt.Errorf("%s: unit, window_s, per or amount differs from version %d: take a new id", q.ID, p.doc.Version)})
+			}
 		}
 	}
 	return nil

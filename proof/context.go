@@ -35,6 +35,32 @@ func (v *Invocation) context() string {
 	return b.String()
 }
 
+// ContextUnverified returns what Writ-Context says, which nothing covers unless
+// a signature does: audience, purpose, idempotency key, policy and lineage.
+// SPEC PROOF-11.
+func (m *Message) ContextUnverified() (*Invocation, error) {
+	text, ok := m.field(FieldContext)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is absent or stands twice", ErrProof, FieldContext)
+	}
+	v, err := parseContext(text)
+	if err != nil {
+		return nil, err
+	}
+	if !v.bounded() {
+		return nil, fmt.Errorf("%w: %s: a member is missing or too long", ErrProof, FieldContext)
+	}
+	return v, nil
+}
+
+// bounded reports whether what Writ-Context says is within bounds.
+func (v *Invocation) bounded() bool {
+	return len(v.Purpose) <= maxTokenBytes && len(v.Idem) <= maxTokenBytes && v.Audience != "" && len(v.Audience) <= maxTokenBytes && len(v.Lineage) <= maxLineage
+}
+
+// Context returns what Writ-Context says of v.
+func (v *Invocation) Context() string { return v.context() }
+
 // parseContext parses Writ-Context: it accepts what [Invocation.context] writes,
 // byte for byte, and nothing else. SPEC PROOF-7.
 func parseContext(s string) (*Invocation, error) {

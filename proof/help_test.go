@@ -1,9 +1,12 @@
 package proof_test
 
 import (
+	"bytes"
+	"crypto/elliptic"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -129,4 +132,10 @@ func refused(t testing.TB, what string, v *proof.Invocation, err error) {
 	if !errors.Is(err, proof.ErrProof) {
 		t.Errorf("%s: %+v, %v", what, v, err)
 	}
+}
+
+// highS returns a signature by P-256 with the higher s.
+func highS(sig []byte) []byte {
+	s := new(big.Int).Sub(elliptic.P256().Params().N, new(big.Int).SetBytes(sig[32:]))
+	return append(bytes.Clone(sig[:32]), s.FillBytes(make([]byte, 32))...)
 }

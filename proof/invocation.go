@@ -90,7 +90,7 @@ func VerifyInvocation(k sign.PublicKey, block []byte, o *op.Operation, at int64)
 }
 
 func (v *Invocation) check(at int64) error {
-	if len(v.JTI) != jtiSize || len(v.Purpose) > maxTokenBytes || len(v.Idem) > maxTokenBytes || v.Audience == "" || len(v.Audience) > maxTokenBytes || len(v.Lineage) > maxLineage {
+	if len(v.JTI) != jtiSize || !v.bounded() {
 		return fmt.Errorf("%w: invocation: a field is missing or too long", ErrProof)
 	}
 	if v.IssuedAt < 0 || v.Expires <= v.IssuedAt || v.Expires-v.IssuedAt > MaxLifetime { //guard:A14 proof-lifetime

@@ -12,14 +12,22 @@ import (
 // A Zone is the state after the entries applied so far. It is not safe for
 // concurrent use; whoever shares it guards it.
 type Zone struct {
-	root    *policy.Root
+	roots   []rootTerm // the last is in force
 	chain   []*sign.Envelope
-	pin     canon.Digest
+	floor   int64 // no present of the reader is earlier; see CheckRoot
 	size    uint64
 	last    int64 // logged_at of the last entry
 	lines   map[string]*line
+	byID    map[canon.Digest]*policy.Verified // every policy that is or was in force
 	secrets map[secretKey]*Secret
-	revoked map[revocation]*RevokeRecord
+	revoked map[revocation][]*RevokeRecord
+}
+
+// A rootTerm is a root, without the keys revoked so far, with the time from
+// which it was in force.
+type rootTerm struct {
+	root *policy.Root
+	from int64 // Unix seconds, as logged
 }
 
 // A line is the history of one alias.
@@ -47,22 +55,52 @@ type Secret struct {
 }
 
 // New returns the state before the first entry. The root chain's genesis must
-// have the digest pin; at is in Unix seconds. SPEC ZONE-2.
+// have the digest pin. at is the reader's present, in Unix seconds, for
+// [Zone.CheckRoot] and [Zone.InForce]; 0 asks for no present. The newest root may
+// have expired, since the log may hold the one that follows. SPEC ZONE-2.
 func New(pin canon.Digest, roots []*sign.Envelope, at int64) (*Zone, error) {
-	r, err := policy.VerifyRoots(pin, roots, at)
+	r, err := policy.VerifyRoots(pin, roots, 0)
 	if err != nil {
 		return nil, err
 	}
 	return &Zone{
-		root: r, chain: slices.Clone(roots), pin: pin,
+		roots: []rootTerm{{root: r}}, chain: slices.Clone(roots), floor: at,
 		lines:   make(map[string]*line),
+		byID:    make(map[canon.Digest]*policy.Verified),
 		secrets: make(map[secretKey]*Secret),
-		revoked: make(map[revocation]*RevokeRecord),
+		revoked: make(map[revocation][]*RevokeRecord),
 	}, nil
 }
 
-// Root returns the root in force.
-func (z *Zone) Root() *policy.Root { return z.root }
+// Root returns the root in force, in which no revoked key counts.
+func (z *Zone) Root() *policy.Root { return z.roots[len(z.roots)-1].root }
+
+// RootAt returns the root that was in force at the time at, in Unix seconds: what
+// a decision of that time is recomputed under. Before the log it is the one that
+// the log began with.
+func (z *Zone) RootAt(at int64) *policy.Root {
+	for _, t := range slices.Backward(z.roots) {
+		if t.from <= at {
+			return t.root
+		}
+	}
+	return z.roots[0].root
+}
+
+// CheckRoot returns an error that wraps [policy.ErrAuthority] if the root in force
+// has expired at the time at, in Unix seconds, or at any later time that z knows
+// of. Whoever decides asks it with the time of the decision. SPEC ZONE-2.
+func (z *Zone) CheckRoot(at int64) error {
+	return z.Root().CheckTime(max(at, z.floor, z.last))
+}
+
+// setRoot puts r in force. Candidates were judged under another root, and go.
+func (z *Zone) setRoot(r *policy.Root, from int64) {
+	z.roots = append(z.roots, rootTerm{r, from})
+	for _, l := range z.lines {
+		clear(l.candidates)
+	}
+}
 
 // Roots returns the chain of roots from the genesis on.
 func (z *Zone) Roots() []*sign.Envelope { return slices.Clone(z.chain) }
@@ -118,25 +156,34 @@ func (z *Zone) apply(e *Entry) error {
 	switch e.Envelope.PayloadType {
 	case policy.RootType:
 		return z.applyRoot(e)
+	case RevokeType:
+		return z.applyRevoke(e) // also under an expired root: it only takes away
+	}
+	if err := z.Root().CheckTime(e.LoggedAt); err != nil { //guard:A30 R47 root-at-entry
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	switch e.Envelope.PayloadType {
 	case policy.PayloadType:
 		return z.applyPolicy(e)
 	case AliasType:
 		return z.applyAlias(e)
 	case SecretType:
 		return z.applySecret(e)
-	case RevokeType:
-		return z.applyRevoke(e)
 	}
 	return fmt.Errorf("%w: unknown payload type", ErrRefused)
 }
 
+// applyRoot takes the root that follows, which must be valid when it is logged.
 func (z *Zone) applyRoot(e *Entry) error {
-	chain := append(slices.Clone(z.chain), e.Envelope)
-	r, err := policy.VerifyRoots(z.pin, chain, e.LoggedAt)
-	if err != nil {
+	r, err := z.Root().Next(e.Envelope)
+	if err == nil {
+		err = r.CheckTime(e.LoggedAt)
+	}
+	if err != nil { //guard:R22 root-follows
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	z.root, z.chain = r, chain
+	z.setRoot(r, e.LoggedAt)
+	z.chain = append(z.chain, e.Envelope)
 	return nil
 }
 
@@ -147,18 +194,14 @@ func (z *Zone) applyPolicy(e *Entry) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	l := z.lines[d.Alias]
-	var prev *policy.Verified
-	if l != nil && len(l.inForce) > 0 {
-		prev = l.inForce[len(l.inForce)-1].Policy
-	}
-	p, err := policy.Verify(e.Envelope, z.root, prev)
+	p, err := policy.Verify(e.Envelope, z.Root(), z.current(d.Alias))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if z.Revoked(RevokePolicy, p.ID()) {
+	if z.policyRevoked(p) { //guard:R28 candidate-revoked
 		return fmt.Errorf("%w: the policy is revoked", ErrRefused)
 	}
+	l := z.lines[d.Alias]
 	if l == nil {
 		l = &line{candidates: make(map[canon.Digest]*policy.Verified)}
 		z.lines[d.Alias] = l
@@ -177,38 +220,56 @@ func (z *Zone) applyAlias(e *Entry) error {
 		return fmt.Errorf("%w: %s: no policy is published", ErrRefused, rec.Alias)
 	}
 	p, ok := l.candidates[rec.Policy]
-	if !ok || rec.Version != p.Document().Version || rec.Zone != z.root.Zone() { //guard:R22 alias-names-candidate
+	if !ok || rec.Version != p.Document().Version || rec.Zone != z.Root().Zone() { //guard:R22 R29 alias-names-candidate
 		return fmt.Errorf("%w: %s: names no candidate", ErrRefused, rec.Alias)
 	}
-	q := p.Document().Governance.Successor
-	if _, err := e.Envelope.Verify(AliasType, q, z.root.Keys(policy.UsePolicy)); err != nil { //guard:R22 alias-quorum
-		return fmt.Errorf("%w: %s: %w", ErrRefused, rec.Alias, err)
-	}
-	var inForce *policy.Verified
-	if n := len(l.inForce); n > 0 {
-		inForce = l.inForce[n-1].Policy
-	}
-	if p.Prev() != inForce { //guard:R29 alias-follows
+	if p.Prev() != z.current(rec.Alias) { // candidates go when another is put in force: this only guards that
 		return fmt.Errorf("%w: %s: version %d does not follow the one in force", ErrRefused, rec.Alias, rec.Version)
 	}
-	if inForce != nil {
-		if _, err := e.Envelope.Verify(AliasType, inForce.Document().Governance.Successor, z.root.Keys(policy.UsePolicy)); err != nil { //guard:R36 alias-demanded-quorum
-			return fmt.Errorf("%w: %s: %w", ErrRefused, rec.Alias, err)
-		}
+	if z.policyRevoked(p) { //guard:R28 alias-revoked
+		return fmt.Errorf("%w: %s: the policy is revoked", ErrRefused, rec.Alias)
+	}
+	keys := z.Root().Keys(policy.UsePolicy)
+	if _, err := e.Envelope.Verify(AliasType, p.Document().Governance.Successor, keys); err != nil { //guard:R22 alias-quorum
+		return fmt.Errorf("%w: %s: %w", ErrRefused, rec.Alias, err)
+	}
+	if _, err := e.Envelope.Verify(AliasType, z.demanded(p), keys); err != nil { //guard:R36 alias-demanded-quorum
+		return fmt.Errorf("%w: %s: %w", ErrRefused, rec.Alias, err)
 	}
 	l.inForce = append(l.inForce, Term{p, e.LoggedAt})
+	z.byID[p.ID()] = p
 	clear(l.candidates) // they followed the one that is no longer in force
 	return nil
 }
 
-// InForce returns the policy that decides for alias. It may be revoked; the
-// caller asks [Zone.Revoked].
-func (z *Zone) InForce(alias string) (*policy.Verified, bool) {
+// demanded returns the quorum that what went before demands of p: the policy in
+// force, or the namespace for the first of a line.
+func (z *Zone) demanded(p *policy.Verified) sign.Quorum {
+	if prev := p.Prev(); prev != nil {
+		return prev.Document().Governance.Successor
+	}
+	ns, _ := z.Root().Namespace(p.Document().Alias)
+	return ns.Genesis
+}
+
+// current returns the policy in force for alias, or nil.
+func (z *Zone) current(alias string) *policy.Verified {
 	l := z.lines[alias]
 	if l == nil || len(l.inForce) == 0 {
+		return nil
+	}
+	return l.inForce[len(l.inForce)-1].Policy
+}
+
+// InForce returns the policy that decides for alias. It may be revoked; the
+// caller asks [Zone.Revoked]. Nothing is in force once the root has expired, as
+// far as z knows the time; see [Zone.CheckRoot].
+func (z *Zone) InForce(alias string) (*policy.Verified, bool) {
+	if z.CheckRoot(0) != nil { //guard:R47 root-in-force
 		return nil, false
 	}
-	return l.inForce[len(l.inForce)-1].Policy, true
+	p := z.current(alias)
+	return p, p != nil
 }
 
 // History returns every policy of alias that was in force, oldest first.
@@ -221,8 +282,7 @@ func (z *Zone) History(alias string) []Term {
 
 // At returns the policy that was in force at the time at, in Unix seconds.
 func (z *Zone) At(alias string, at int64) (*policy.Verified, bool) {
-	terms := z.History(alias)
-	for _, t := range slices.Backward(terms) {
+	for _, t := range slices.Backward(z.History(alias)) {
 		if t.From <= at {
 			return t.Policy, true
 		}
@@ -232,21 +292,15 @@ func (z *Zone) At(alias string, at int64) (*policy.Verified, bool) {
 
 // Policy returns the policy with the id, if it is or was in force.
 func (z *Zone) Policy(id canon.Digest) (*policy.Verified, bool) {
-	for _, l := range z.lines {
-		for _, t := range l.inForce {
-			if t.Policy.ID() == id {
-				return t.Policy, true
-			}
-		}
-	}
-	return nil, false
+	p, ok := z.byID[id]
+	return p, ok
 }
 
-// Aliases returns the aliases that have a policy in force, sorted.
+// Aliases returns the aliases for which [Zone.InForce] has a policy, sorted.
 func (z *Zone) Aliases() []string {
 	var out []string
-	for a, l := range z.lines {
-		if len(l.inForce) > 0 {
+	for a := range z.lines {
+		if _, ok := z.InForce(a); ok {
 			out = append(out, a)
 		}
 	}

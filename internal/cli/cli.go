@@ -8,20 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/internal/cli/credentials"
+	"github.com/writhq/writ/internal/cli/machine"
+	"github.com/writhq/writ/internal/cli/people"
+	"github.com/writhq/writ/internal/cli/policies"
+	"github.com/writhq/writ/internal/cli/records"
+	"github.com/writhq/writ/internal/cli/secrets"
+	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/internal/demo"
 	"github.com/writhq/writ/internal/gateway"
-)
-
-// The exit codes. Scripts can rely on them.
-const (
-	ExitOK     = 0
-	ExitError  = 1
-	ExitUsage  = 2
-	ExitDenied = 3
 )
 
 // Config is what a command line is run with. Every field is required.
@@ -32,62 +35,101 @@ type Config struct {
 	Protocols []gateway.Protocol
 }
 
-// errUsage is wrapped by errors about the words of the command line.
-var errUsage = errors.New("usage")
-
-// Run runs one command line and returns its exit code.
+// Run runs one command line and returns its exit code: 0 yes, 1 error, 2 usage,
+// 3 denied. SPEC CTRL-16.
 func Run(ctx context.Context, c Config) int {
-	root := &cobra.Command{
-		Use:           "writ",
-		Short:         "Secrets whose policy is bound to them by cryptography",
-		Long:          "Writ seals a secret to the exact signed policy that governs it, and decides every\nsingle use of it at a gate. See: writ demo",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
+	sh := &shell.Shell{In: c.In, Out: c.Out, Err: c.Err, Now: time.Now, Getenv: os.Getenv, Protocols: c.Protocols, Build: build()}
+	root := command(sh)
 	root.SetArgs(c.Args)
-	root.SetIn(c.In)
-	root.SetOut(c.Out)
-	root.SetErr(c.Err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(demoCommand(&c))
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(c.Err, "writ:", err)
-		if errors.Is(err, errUsage) {
-			return ExitUsage
-		}
-		return ExitError
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return shell.ExitOK
 	}
-	return ExitOK
+	// cobra's own errors are about words: an unknown command, an unknown flag.
+	if !errors.Is(err, shell.ErrDenied) { // the denial itself has been shown
+		fmt.Fprintln(c.Err, "writ:", strings.TrimPrefix(err.Error(), "writ: "))
+	}
+	switch {
+	case errors.Is(err, shell.ErrDenied):
+		return shell.ExitDenied
+	case errors.Is(err, shell.ErrUsage), strings.HasPrefix(err.Error(), "unknown command"):
+		return shell.ExitUsage
+	}
+	return shell.ExitError
 }
 
-func demoCommand(c *Config) *cobra.Command {
+func command(sh *shell.Shell) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "writ",
+		Short: "Secrets whose policy is bound to them by cryptography",
+		Long: "Writ seals a secret to the exact signed policy that governs it, and decides every\nsingle use of it at a gate. See: writ demo\n\n" +
+			"Exit codes: 0 yes, 1 error, 2 usage, 3 denied.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return sh.Load()
+		},
+	}
+	root.SetIn(sh.In)
+	root.SetOut(sh.Out)
+	root.SetErr(sh.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return shell.Usage("%s; see %s --help", err, cmd.CommandPath())
+	})
+	sh.Flags(root)
+	root.AddCommand(demoCommand(sh), version(sh))
+	for _, room := range []func(*shell.Shell) []*cobra.Command{
+		machine.Commands, people.Commands, policies.Commands, secrets.Commands, credentials.Commands, records.Commands,
+	} {
+		root.AddCommand(room(sh)...)
+	}
+	return root
+}
+
+// build returns the build's version as the module system knows it.
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
+
+func version(sh *shell.Shell) *cobra.Command {
+	return shell.Command{
+		Use: "version", Short: "Print the version", Example: "  writ version --json",
+		Run: func(context.Context, []string) error {
+			return sh.Result(map[string]string{"build": sh.Build}, func() { sh.Say("%s", sh.Build) })
+		},
+	}.Cobra()
+}
+
+func demoCommand(sh *shell.Shell) *cobra.Command {
 	var dir string
-	var serve, asJSON bool
-	cmd := &cobra.Command{
+	var serve bool
+	cmd := shell.Command{
 		Use:     "demo",
 		Short:   "Tell the whole story on real servers, in one process, in seconds",
 		Example: "  writ demo\n  writ demo --json\n  writ demo --serve",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			i := slices.IndexFunc(c.Protocols, func(p gateway.Protocol) bool { return p.Name == "http" })
+		Run: func(ctx context.Context, _ []string) error {
+			i := slices.IndexFunc(sh.Protocols, func(p gateway.Protocol) bool { return p.Name == "http" })
 			if i < 0 {
-				return errors.New("this binary has no HTTP gateway")
+				return shell.Fail("", "this binary has no HTTP gateway")
 			}
-			conf := demo.Config{Dir: dir, Out: c.Out, Serve: serve, HTTP: c.Protocols[i]}
-			if asJSON {
+			conf := demo.Config{Dir: dir, Out: sh.Out, Serve: serve, HTTP: sh.Protocols[i]}
+			if sh.JSON {
 				conf.Out = nil
 			}
-			r, err := demo.Run(cmd.Context(), conf)
-			if asJSON && r != nil {
-				e := json.NewEncoder(c.Out)
+			r, err := demo.Run(ctx, conf)
+			if sh.JSON && r != nil {
+				e := json.NewEncoder(sh.Out)
 				e.SetIndent("", "  ")
 				return errors.Join(err, e.Encode(r))
 			}
 			return err
 		},
-	}
+	}.Cobra()
 	cmd.Flags().StringVar(&dir, "dir", "writ-demo", "folder for the demo's files, which is kept")
 	cmd.Flags().BoolVar(&serve, "serve", false, "keep the servers up, and say what to try by hand")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object with everything that was counted")
 	return cmd
 }

@@ -226,6 +226,8 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) error {
 func (a *API) state() (state, reason string) {
 	x := a.authority()
 	switch {
+	case x == nil && a.c.Insecure:
+		return api.StateStarting, "the folder is being opened"
 	case x == nil:
 		return api.StateSealed, "the keys are not open"
 	case !x.Ledger.Healthy():

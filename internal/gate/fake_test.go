@@ -143,6 +143,10 @@ func (w *world) Release(r *state.Reservation) {
 
 func (w *world) Done(r *state.Reservation) { w.state.Done(r) }
 
+func (w *world) Released(k canon.Digest) bool { return w.state.Released(k) }
+
+func (w *world) MarkReleased(k canon.Digest) { w.state.MarkReleased(k) }
+
 func (w *world) take() (events []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

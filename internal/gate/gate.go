@@ -54,6 +54,10 @@ type State interface {
 	Release(r *state.Reservation)
 	// Done marks r as used to the end.
 	Done(r *state.Reservation)
+	// Released reports whether a version of a secret was given out in the clear.
+	Released(key canon.Digest) bool
+	// MarkReleased remembers that it is about to be.
+	MarkReleased(key canon.Digest)
 }
 
 // Config is what a Gate needs. Every field but Region, Build and Resealer is
@@ -116,6 +120,7 @@ type Permitted struct {
 	intent      ledger.Ref
 	root        receipt.RootID
 	mode        receipt.Mode
+	labels      []string
 }
 
 // question is a request with the law it is put to.
@@ -171,7 +176,7 @@ func (g *Gate) decide(ctx context.Context, q *question) *op.Denial {
 	q.q = policy.Question{
 		Subject: q.chain.Grant.Subject, Actor: q.chain.Holder().ID().String(), Depth: len(q.chain.Delegations),
 		Action: q.r.Action, Target: q.r.Target, Operation: q.r.Operation, Purpose: q.r.Purpose,
-		Level: q.r.Level, Group: g.c.Group, Region: g.c.Region, At: q.r.At.Unix(),
+		Level: q.r.Level, Group: g.c.Group, Region: g.c.Region, At: q.r.At.Unix(), Labels: g.labels(q),
 	}
 	q.answer = permit.Decide(q.law.policy, q.chain, &q.q)
 	if !q.answer.Permit { //guard:R3 decision-respected
@@ -182,6 +187,18 @@ func (g *Gate) decide(ctx context.Context, q *question) *op.Denial {
 	}
 	return nil
 }
+
+// labels returns the labels that q's session and secret have: a secret that was
+// given out in the clear is ungoverned. SPEC RELEASE-4.
+func (g *Gate) labels(q *question) []string {
+	if s := q.law.secret; s != nil && g.c.State.Released(state.ReleasedKey(s.Alias, receipt.SecretRef{ID: s.ID, Version: uint64(s.Version)})) {
+		return []string{Ungoverned}
+	}
+	return nil
+}
+
+// Ungoverned is the label of a secret that was given out in the clear.
+const Ungoverned = "ungoverned"
 
 // resolve finds the policy in force and verifies the credential under it.
 func (g *Gate) resolve(q *question) *op.Denial {

@@ -8,6 +8,7 @@ import (
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/internal/state"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
@@ -25,7 +26,11 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 	}
 	r.Kind, r.Mode = receipt.Intent, mode
 	r.Debits, r.Replay, r.ReplayEnd = state.ReceiptDebits(res.Debits), res.Replay, res.ReplayEnd
-	r.Secret = q.secretRef()
+	r.Secret, r.Labels = q.secretRef(), q.q.Labels
+	if r.OpType == release.DocumentType && r.Secret != nil { //guard:R61 release-marked
+		r.Labels = []string{Ungoverned}
+		g.c.State.MarkReleased(state.ReleasedKey(r.Alias, *r.Secret))
+	}
 	if !res.Idem.IsZero() {
 		r.Idem = &receipt.IdempotencyHold{Scope: res.Idem, End: res.IdemEnd}
 	}
@@ -33,7 +38,7 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 	if err != nil {
 		return nil, err
 	}
-	p := &Permitted{Permit: q.newPermit(ref), Purpose: q.r.Purpose, reservation: res, intent: ref, root: r.Root, mode: mode}
+	p := &Permitted{Permit: q.newPermit(ref), Purpose: q.r.Purpose, reservation: res, intent: ref, root: r.Root, mode: mode, labels: r.Labels}
 	if t, ok := q.law.policy.Document().Target(q.r.Target); ok {
 		p.Target = *t
 	}
@@ -140,7 +145,7 @@ type Outcome struct {
 // SPEC GATE-5.
 func (g *Gate) Finish(ctx context.Context, p *Permitted, o Outcome) (ledger.Ref, error) {
 	r := &receipt.Receipt{
-		Kind: receipt.Outcome, Mode: p.mode, Root: p.root, Note: o.Note, Intent: &p.intent, Policy: p.Permit.Policy,
+		Kind: receipt.Outcome, Mode: p.mode, Root: p.root, Note: o.Note, Intent: &p.intent, Policy: p.Permit.Policy, Labels: p.labels,
 		Outcome: &receipt.Result{Class: o.Class, Status: o.Status, Sent: o.Sent, Received: o.Received},
 	}
 	mode := receipt.Buffered // the act is done: nothing waits for this to be durable

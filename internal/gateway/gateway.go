@@ -11,6 +11,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -90,9 +91,16 @@ type Config struct {
 type Hall struct {
 	c      Config
 	pool   *pool
+	nonces secret.Bytes // key of the nonces that this process offers
 	mu     sync.Mutex
-	chains map[canon.Digest]*credential.Chain // guarded by mu; parsed, by digest of their bytes
-	acts   map[*act]struct{}                  // guarded by mu; under way
+	chains map[canon.Digest]known // guarded by mu; parsed, by digest of their bytes
+	acts   map[*act]struct{}      // guarded by mu; under way
+}
+
+// known is a credential that was parsed; it is not trusted for that.
+type known struct {
+	chain *credential.Chain
+	spki  []byte // of the holder's key
 }
 
 // New returns a Hall.
@@ -108,7 +116,11 @@ func New(c Config) (*Hall, error) {
 	if c.Tally == nil {
 		c.Tally = func(op.Code) {}
 	}
-	return &Hall{c: c, pool: newPool(), chains: make(map[canon.Digest]*credential.Chain), acts: make(map[*act]struct{})}, nil
+	key := make([]byte, nonceKeySize)
+	rand.Read(key)
+	return &Hall{
+		c: c, pool: newPool(), nonces: secret.Take(key), chains: make(map[canon.Digest]known), acts: make(map[*act]struct{}),
+	}, nil
 }
 
 // Domain returns the replay domain that holders name as audience.
@@ -128,17 +140,18 @@ func (h *Hall) Now() time.Time { return h.c.Now() }
 // A credential that is not well-formed gives an [*op.Denial] and is tallied.
 func (h *Hall) Session(b []byte) (*Session, error) {
 	if len(b) > credential.MaxBytes {
-		return nil, h.tally(op.Deny(op.CredentialInvalid, "the credential is too large"))
+		return nil, h.Refuse(op.Deny(op.CredentialInvalid, "the credential is too large"))
 	}
 	d := canon.Hash(b)
 	h.mu.Lock()
 	c, ok := h.chains[d]
 	h.mu.Unlock()
 	if !ok {
-		var err error
-		if c, err = credential.Parse(b); err != nil {
-			return nil, h.tally(op.Deny(op.CredentialInvalid, err.Error()))
+		chain, err := credential.Parse(b)
+		if err != nil {
+			return nil, h.Refuse(op.Deny(op.CredentialInvalid, err.Error()))
 		}
+		c = known{chain, spkiOf(chain.Holder())}
 		h.mu.Lock()
 		if len(h.chains) >= maxKnownChains {
 			clear(h.chains)
@@ -162,22 +175,22 @@ func (h *Hall) SessionByDigest(d canon.Digest) (s *Session, ok bool, err error) 
 	return s, true, err
 }
 
-func (h *Hall) session(c *credential.Chain) (*Session, error) {
-	s := &Session{hall: h, chain: c}
+func (h *Hall) session(c known) (*Session, error) {
+	s := &Session{hall: h, chain: c.chain, spki: c.spki}
 	err := h.c.Laws.View(func(z *zone.Zone) {
-		s.policy, _ = z.InForce(c.Grant.Alias)
+		s.policy, _ = z.InForce(c.chain.Grant.Alias)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGateway, err)
 	}
 	if s.policy == nil {
-		return nil, h.tally(op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias"))
+		return nil, h.Refuse(op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias"))
 	}
 	return s, nil
 }
 
-// tally counts a refusal of someone who is not known, and returns it.
-func (h *Hall) tally(d *op.Denial) *op.Denial {
+// Refuse counts a refusal of someone who is not known, and returns it.
+func (h *Hall) Refuse(d *op.Denial) *op.Denial {
 	h.c.Tally(d.Code)
 	return d
 }
@@ -219,6 +232,9 @@ func (h *Hall) Close() { h.pool.flush() }
 
 // A Target is where an act goes; see [policy.Target].
 type Target = policy.Target
+
+// An Inject says how the secret is put into what is sent; see [policy.Inject].
+type Inject = policy.Inject
 
 // A Response is what may come back; see [policy.Response].
 type Response = policy.Response

@@ -12,5 +12,6 @@ const (
 	maxKnownChains   = 8192             // parsed credentials kept by digest
 	maxFinish        = 5 * time.Second  // for recording the outcome when the client has gone
 	upstreamBuffer   = 16 << 10         // bytes read from a target at a time
+	nonceKeySize     = 32               // bytes
 	minScannedSecret = 6                // bytes: shorter secrets would be found everywhere
 )

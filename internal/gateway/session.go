@@ -11,7 +11,6 @@ import (
 	"github.com/writhq/writ/internal/gate"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
-	"github.com/writhq/writ/proof"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
@@ -22,19 +21,8 @@ import (
 type Session struct {
 	hall   *Hall
 	chain  *credential.Chain
+	spki   []byte           // of the holder's key
 	policy *policy.Verified // in force when the session began: for mapping only
-}
-
-// A Proof is how the holder proved to have the key, for one operation.
-type Proof struct {
-	Level     op.Level
-	Purpose   string
-	Lineage   []canon.Digest
-	Idem      string
-	Replay    canon.Digest
-	ReplayEnd int64
-	Policy    *canon.Digest
-	Evidence  []byte // what the holder signed, or the key that the channel proved
 }
 
 // Holder returns the key that a proof must be by.
@@ -49,28 +37,6 @@ func (s *Session) Lookup(action, target string) (*op.Declaration, *Target, bool)
 	}
 	t, ok := s.policy.Document().Target(target)
 	return &d.Declaration, t, ok
-}
-
-// ProveHTTP verifies a message signature over m that covers every component in
-// cover. A proof that does not hold gives an [*op.Denial] and is tallied: nobody
-// is known who could have a receipt.
-func (s *Session) ProveHTTP(m *proof.Message, cover []string) (Proof, error) {
-	inv, base, err := proof.VerifyHTTP(m, s.Holder(), cover, s.hall.Now().Unix())
-	if err != nil { //guard:R5 hall-proof
-		d := op.Deny(op.ProofInvalid, err.Error())
-		d.Next = "sign the request again with the holder's key"
-		return Proof{}, s.hall.tally(d)
-	}
-	if inv.Credential != s.chain.Digest() { // holds already where the message names both; other protocols may take them from two places
-		return Proof{}, s.hall.tally(op.Deny(op.ProofInvalid, "the proof is for another credential"))
-	}
-	if inv.Audience != s.hall.c.Domain { //guard:R18 proof-audience
-		return Proof{}, s.hall.tally(op.Deny(op.ProofInvalid, "the proof is for another gate"))
-	}
-	return Proof{
-		Level: op.Signed, Purpose: inv.Purpose, Lineage: inv.Lineage, Idem: inv.Idem,
-		Replay: inv.ReplayID(s.Holder()), ReplayEnd: inv.ReplayUntil(), Policy: inv.Policy, Evidence: base,
-	}, nil
 }
 
 // A Request is one operation for [Session.Use] or [Session.Do].
@@ -186,7 +152,7 @@ func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func
 	}
 	defer a.Secret.Wipe()
 	key := poolKey{p.Permit.Sealed, p.Permit.Policy, p.Target.ID, s.chain.Digest()}
-	a.dial = func(ctx context.Context) (*Conn, error) { return s.hall.dial(ctx, key, &p.Target) }
+	a.dial = func(ctx context.Context) (*Conn, error) { return s.hall.dial(ctx, key, a) }
 	out = Outcome{Class: Unknown, Note: "panic"}
 	defer func() {
 		if r := recover(); r != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/secret"
 )
 
 // poolKey is what an upstream connection belongs to: one sealed secret, policy,
@@ -146,12 +147,13 @@ func (c *Conn) quiet() bool {
 	return err == nil && ok
 }
 
-// dial returns a connection to t, an unused one of the same key if there is one.
-// SPEC HALL-4, HALL-5.
-func (h *Hall) dial(ctx context.Context, key poolKey, t *Target) (*Conn, error) {
+// dial returns a connection to a's target, an unused one of the same key if there
+// is one. SPEC HALL-4, HALL-5.
+func (h *Hall) dial(ctx context.Context, key poolKey, a *Act) (*Conn, error) {
 	if c := h.pool.get(key); c != nil {
 		return c, nil
 	}
+	t := &a.Target
 	ctx, cancel := context.WithTimeout(ctx, maxDial)
 	defer cancel()
 	u, err := url.Parse(t.Origin)
@@ -169,7 +171,11 @@ func (h *Hall) dial(ctx context.Context, key poolKey, t *Target) (*Conn, error) 
 	}
 	c := &Conn{Conn: raw, tcp: raw, pool: h.pool, key: key, raw: sys}
 	if u.Scheme == "https" {
-		s := tls.Client(raw, tlsTo(u.Hostname(), t))
+		cfg := tlsTo(u.Hostname(), t)
+		if t.Inject.How == ClientCertificate {
+			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate(a.Secret) }
+		}
+		s := tls.Client(raw, cfg)
 		if err := s.HandshakeContext(ctx); err != nil {
 			raw.Close()
 			return nil, fmt.Errorf("%w: dial %s: TLS: %w", ErrGateway, t.ID, err)
@@ -179,6 +185,24 @@ func (h *Hall) dial(ctx context.Context, key poolKey, t *Target) (*Conn, error) 
 	c.limit = &limited{c.Conn, -1}
 	c.Reader = bufio.NewReaderSize(c.limit, upstreamBuffer)
 	return c, nil
+}
+
+// ClientCertificate is the way of putting in a secret that the hall sees to: the
+// secret is a client certificate and its key, and goes into the handshake.
+const ClientCertificate = "client_certificate"
+
+// certificate returns the certificate that s holds: PEM blocks of the chain, leaf
+// first, and of the leaf's key. The library keeps the key for the handshake.
+func certificate(s secret.Bytes) (c *tls.Certificate, err error) {
+	err = s.Use(func(b []byte) error {
+		pair, err := tls.X509KeyPair(b, b)
+		if err != nil { // its text could hold a part of the secret
+			return fmt.Errorf("%w: the secret is not a certificate and its key in PEM", ErrGateway)
+		}
+		c = &pair
+		return nil
+	})
+	return c, err
 }
 
 // dialHost resolves the host once and dials an address that was checked, so that

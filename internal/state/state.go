@@ -8,12 +8,14 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 )
@@ -39,6 +41,7 @@ type State struct {
 	replay   map[canon.Digest]struct{}    // guarded by mu
 	ending   map[int64][]canon.Digest     // guarded by mu; replay ids by the second of their end
 	idem     map[canon.Digest]idempotency // guarded by mu
+	released map[canon.Digest]struct{}    // guarded by mu; secrets that were given out in the clear
 	swept    int64                        // guarded by mu; Unix seconds
 }
 
@@ -60,6 +63,7 @@ func New() *State {
 		replay:   make(map[canon.Digest]struct{}),
 		ending:   make(map[int64][]canon.Digest),
 		idem:     make(map[canon.Digest]idempotency),
+		released: make(map[canon.Digest]struct{}),
 	}
 }
 
@@ -225,6 +229,29 @@ func (s *State) prune(at int64) {
 	}
 }
 
+// ReleasedKey returns the key under which a release of a version of a secret is
+// remembered.
+func ReleasedKey(alias string, s receipt.SecretRef) canon.Digest {
+	a, i := canon.Hash([]byte(alias)), canon.Hash([]byte(s.ID))
+	return canon.Sum("writ-released/1", a[:], i[:], binary.BigEndian.AppendUint64(nil, s.Version))
+}
+
+// Released reports whether the key was marked: what was given out once is known
+// elsewhere for ever.
+func (s *State) Released(key canon.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.released[key]
+	return ok
+}
+
+// MarkReleased marks the key, before the secret is opened.
+func (s *State) MarkReleased(key canon.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.released[key] = struct{}{}
+}
+
 // Restore applies one receipt of the ledger, in order: what an intent took, and
 // what an outcome gave back. at is the time now, in Unix seconds. SPEC STATE-5.
 func (s *State) Restore(r *receipt.Receipt, at int64) {
@@ -235,6 +262,9 @@ func (s *State) Restore(r *receipt.Receipt, at int64) {
 	case r.Kind == receipt.Intent:
 		if !r.Replay.IsZero() && r.ReplayEnd > at {
 			s.remember(r.Replay, r.ReplayEnd)
+		}
+		if r.OpType == release.DocumentType && r.Secret != nil {
+			s.released[ReleasedKey(r.Alias, *r.Secret)] = struct{}{}
 		}
 		if r.Idem != nil && r.Idem.End > at {
 			s.idem[r.Idem.Scope] = idempotency{done: true, end: r.Idem.End}

@@ -7,18 +7,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/custody"
@@ -279,26 +276,6 @@ func (g *Gate) Wide(n int) *credential.Chain {
 		}
 	}
 	return c
-}
-
-// Client returns an HTTP client that trusts the gate and proves the chain by the
-// key, for the purpose.
-func (g *Gate) Client(c *credential.Chain, k sign.Signer, purpose string) *http.Client {
-	pool := x509.NewCertPool()
-	pool.AddCert(g.cert.Leaf)
-	base := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
-	g.t.Cleanup(base.CloseIdleConnections)
-	return &http.Client{
-		Transport:     &api.Transport{Credential: c, Key: k, Audience: testkit.Domain, Purpose: purpose, Base: base, Now: g.Clock.Now},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// TLS returns what a raw client needs to reach the gate.
-func (g *Gate) TLS() *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(g.cert.Leaf)
-	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
 }
 
 // Receipts returns the gate's receipts of the kinds, all if none is named.

@@ -60,11 +60,18 @@ type Seen struct {
 	Header            http.Header
 	Body              []byte
 	Remote            string // address of the connection
+	Key               []byte // that the client proved in TLS, as X.509 writes it; nil: none
 }
 
 // NewUpstream returns a running upstream that answers each request with h; nil
 // answers 200 and {"ok":true}.
 func NewUpstream(t testing.TB, h http.HandlerFunc) *Upstream {
+	t.Helper()
+	return NewUpstreamTLS(t, h, func(*tls.Config) {})
+}
+
+// NewUpstreamTLS is [NewUpstream] with another configuration of TLS.
+func NewUpstreamTLS(t testing.TB, h http.HandlerFunc, change func(*tls.Config)) *Upstream {
 	t.Helper()
 	cert := Certificate(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,8 +79,10 @@ func NewUpstream(t testing.TB, h http.HandlerFunc) *Upstream {
 		t.Fatal(err)
 	}
 	u := &Upstream{Origin: "https://" + l.Addr().String(), Pin: canon.Hash(cert.Leaf.RawSubjectPublicKeyInfo).String(), handler: h}
+	cfg := &tls.Config{Certificates: []tls.Certificate{cert}}
+	change(cfg)
 	s := &http.Server{
-		Handler: http.HandlerFunc(u.serve), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
+		Handler: http.HandlerFunc(u.serve), TLSConfig: cfg,
 		ErrorLog: log.New(io.Discard, "", 0),
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			if st == http.StateNew {
@@ -93,8 +102,12 @@ func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	seen := Seen{r.Method, r.RequestURI, r.Host, r.Header.Clone(), body, r.RemoteAddr, nil}
+	if len(r.TLS.PeerCertificates) > 0 {
+		seen.Key = r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo
+	}
 	u.mu.Lock()
-	u.requests = append(u.requests, Seen{r.Method, r.RequestURI, r.Host, r.Header.Clone(), body, r.RemoteAddr})
+	u.requests = append(u.requests, seen)
 	h := u.handler
 	u.mu.Unlock()
 	if h == nil {

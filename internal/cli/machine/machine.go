@@ -204,7 +204,7 @@ func waitFor(ctx context.Context, c *api.Client, wait time.Duration) (*api.Statu
 	end := time.Now().Add(wait)
 	for {
 		s, err := c.Status(ctx)
-		if err == nil || time.Now().After(end) {
+		if err == nil && s.State != api.StateStarting || time.Now().After(end) {
 			return s, err
 		}
 		if _, answered := errors.AsType[*api.Problem](err); answered {

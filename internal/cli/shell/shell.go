@@ -184,3 +184,15 @@ func Group(use, short string, sub ...*cobra.Command) *cobra.Command {
 	g.AddCommand(sub...)
 	return g
 }
+
+// WriteOver replaces the content of a file: whole, or not at all.
+func WriteOver(name string, data []byte) error {
+	tmp := name + ".new"
+	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+		return fmt.Errorf("%w: %w", ErrShell, err)
+	}
+	if err := os.Rename(tmp, name); err != nil {
+		return fmt.Errorf("%w: %w", ErrShell, err)
+	}
+	return nil
+}

@@ -22,6 +22,9 @@ import (
 // A Driver speaks one protocol as its clients do.
 type Driver struct {
 	Protocol gateway.Protocol
+	// Quick is Protocol with times that a test can wait for; it serves junk alone.
+	// The zero Quick is Protocol.
+	Quick gateway.Protocol
 	// Config returns a good configuration for a listener's address, and Bad ones
 	// that must be refused.
 	Config func(addr string) json.RawMessage

@@ -268,6 +268,9 @@ func (r *run) settles(n int) {
 }
 
 func (r *run) junk() {
+	if r.d.Quick.New != nil {
+		r.d.Protocol = r.d.Quick
+	}
 	g := r.gate(testgate.Config{})
 	if len(r.d.Junk) < 3 {
 		r.Fatalf("only %d kinds of junk", len(r.d.Junk))

@@ -14,14 +14,11 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/op"
-	ophttp "github.com/writhq/writ/op/http"
-	"github.com/writhq/writ/proof"
 )
 
 // Protocol is the registration of this door.
@@ -39,7 +36,12 @@ type Config struct {
 type handler struct {
 	origin string
 	hall   *gateway.Hall
+	times  times
+	bodies budget // bytes of bodies that are not decided yet
 }
+
+// times are the bounds on waiting that tests shorten.
+type times struct{ header, body, idle time.Duration }
 
 // New returns a handler for one listener. Unknown fields in cfg are refused.
 func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
@@ -52,22 +54,22 @@ func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 	if c.Origin == "" || strings.HasSuffix(c.Origin, "/") || !strings.Contains(c.Origin, "://") {
 		return nil, errors.New("http: configuration: origin: want scheme://host, and nothing after it")
 	}
-	return &handler{c.Origin, h}, nil
+	return &handler{
+		origin: c.Origin, hall: h, times: times{maxHeaderTime, maxBodyTime, maxIdleTime}, bodies: budget{left: maxBodies},
+	}, nil
 }
 
 // Serve implements [gateway.Handler].
 func (h *handler) Serve(ctx context.Context, l net.Listener) error {
-	if cfg := h.hall.TLS(); cfg != nil {
-		cfg = cfg.Clone()
-		cfg.MinVersion, cfg.SessionTicketsDisabled, cfg.NextProtos = tls.VersionTLS13, true, []string{"http/1.1"}
-		l = tls.NewListener(l, cfg)
-	}
-	s := &http.Server{
-		Handler: h, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: maxHeaderTime, IdleTimeout: maxIdleTime,
-		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
-	}
+	s := h.server()
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
+	go func() {
+		if s.TLSConfig != nil {
+			done <- s.ServeTLS(l, "", "")
+		} else {
+			done <- s.Serve(l)
+		}
+	}()
 	select {
 	case err := <-done:
 		return fmt.Errorf("http: serve: %w", err)
@@ -83,127 +85,55 @@ func (h *handler) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
+// server returns the server for one listener: HTTP/1.1, and HTTP/2 where TLS
+// negotiates it. The library refuses extended CONNECT unless told otherwise.
+func (h *handler) server() *http.Server {
+	s := &http.Server{
+		Handler: h, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: h.times.header, IdleTimeout: h.times.idle,
+		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow},
+	}
+	if cfg := h.hall.TLS(); cfg != nil {
+		s.TLSConfig = cfg.Clone()
+		harden(s.TLSConfig) //guard-call:A13 tls-hardened
+	}
+	return s
+}
+
+// harden makes TLS end here and prove the client's key on each connection: no
+// older version, no tickets, which would stand in for the proof for days. Who
+// signed a client's certificate does not matter; only its key counts. SPEC
+// HTTPGW-6.
+func harden(c *tls.Config) {
+	c.MinVersion, c.SessionTicketsDisabled, c.ClientAuth = tls.VersionTLS13, true, tls.RequestClientCert
+	c.NextProtos = []string{"h2", "http/1.1"}
+}
+
 // ServeHTTP takes one request through the gate.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in, err := h.read(w, r)
 	if err != nil {
-		problem(w, err)
+		h.problem(w, in, err)
 		return
 	}
+	defer h.bodies.give(int64(len(in.wire.Body)))
 	s, err := h.session(in)
 	if err != nil {
-		problem(w, err)
+		h.problem(w, in, err)
 		return
 	}
 	req, asked, err := h.request(s, in)
 	if err != nil {
-		problem(w, err)
+		h.problem(w, in, err)
 		return
 	}
-	p := &performance{w: w, asked: asked, body: in.message.Body}
+	p := &performance{w: w, asked: asked, body: in.message.Body, now: h.hall.Now}
+	if req.Proof.Level == op.Presentation {
+		w.Header().Set("Dpop-Nonce", h.hall.Nonce()) // for the next
+	}
 	if err := s.Use(r.Context(), req, p.do); err != nil && !p.answered {
-		problem(w, err)
+		h.problem(w, in, err)
 	} else if p.aborted {
 		panic(http.ErrAbortHandler) // the response was cut short: the client must not take it for whole
 	}
-}
-
-// incoming is one request as it was read.
-type incoming struct {
-	wire    ophttp.Wire
-	message proof.Message
-}
-
-// read reads all of a request, within bounds.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (*incoming, error) {
-	if len(r.TransferEncoding) > 0 { //guard:R15 framing
-		return nil, refuse(http.StatusLengthRequired, "a request has a Content-Length, and no Transfer-Encoding")
-	}
-	if len(r.Trailer) > 0 || r.Header.Get("Trailer") != "" { //guard:A10 trailers
-		return nil, refuse(http.StatusBadRequest, "a request has no trailers")
-	}
-	rest, ok := strings.CutPrefix(r.RequestURI, route)
-	if !ok {
-		return nil, refuse(http.StatusNotFound, "use /t/<target>/…, with a target of the policy")
-	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxBodyTime))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
-	if err != nil {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the body is too large, or did not arrive")
-	}
-	path, query, _ := strings.Cut(rest, "?")
-	target, path, found := strings.Cut(path, "/")
-	if found {
-		path = "/" + path
-	}
-	in := &incoming{
-		wire: ophttp.Wire{
-			Method: r.Method, Target: target, RawPath: path, RawQuery: query, Header: fields(r.Header), Body: body,
-			HasBody: r.ContentLength != 0,
-		},
-	}
-	in.message = proof.Message{
-		Method: r.Method, TargetURI: h.origin + r.RequestURI, Fields: in.wire.Header, Body: body, HasBody: in.wire.HasBody,
-	}
-	return in, nil
-}
-
-// fields returns the header with names in lower case, sorted.
-func fields(h http.Header) [][2]string {
-	var out [][2]string
-	for name, values := range h {
-		for _, v := range values {
-			out = append(out, [2]string{strings.ToLower(name), v})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return out
-}
-
-func (h *handler) session(in *incoming) (*gateway.Session, error) {
-	chain, ref, err := in.message.Credential()
-	if err != nil {
-		d := op.Deny(op.CredentialInvalid, err.Error())
-		d.Next = "send the credential in " + proof.FieldCredential
-		return nil, d
-	}
-	if chain != nil {
-		return h.hall.Session(chain)
-	}
-	s, ok, err := h.hall.SessionByDigest(ref)
-	if err == nil && !ok {
-		return nil, refuse(http.StatusPreconditionRequired, "the credential is not known here; send it whole")
-	}
-	return s, err
-}
-
-// request maps in to an operation and verifies the proof. What cannot be mapped
-// becomes a request that the gate denies and records, if its proof holds.
-func (h *handler) request(s *gateway.Session, in *incoming) (*gateway.Request, *ophttp.Asked, error) {
-	r := &gateway.Request{Action: "http:" + in.wire.Method, Target: in.wire.Target}
-	decl, target, declared := s.Lookup(r.Action, r.Target)
-	var cover []string
-	if declared {
-		in.wire.Origin = target.Origin
-		for _, name := range decl.Headers {
-			if in.message.Has(name) {
-				cover = append(cover, name)
-			}
-		}
-	}
-	var err error
-	if r.Proof, err = s.ProveHTTP(&in.message, cover); err != nil {
-		return nil, nil, err
-	}
-	if !declared {
-		r.Denial = op.Deny(op.NotDeclared, "the method on this target is not among the policy's operations")
-		return r, nil, nil
-	}
-	asked, err := ophttp.Map(in.wire, decl)
-	if err != nil {
-		r.Denial = ophttp.Deny(err)
-		return r, nil, nil
-	}
-	r.Operation, err = asked.Operation(gateway.NewSalt())
-	return r, asked, err
 }

@@ -4,8 +4,12 @@ import "time"
 
 // Bounds of what comes in before anyone is known, and of what comes back.
 const (
-	maxHeaderBytes    = 48 << 10 // a credential of 16 KiB in base64, its proof, and the client's own
-	maxBodyBytes      = 2 << 20  // a request's body, which is read whole before it is decided
+	maxHeaderBytes    = 48 << 10  // a credential of 16 KiB in base64, its proof, and the client's own
+	maxBodyBytes      = 2 << 20   // a request's body, which is read whole before it is decided
+	maxBodies         = 256 << 20 // bytes of bodies that are not decided yet, over all connections of a listener
+	maxStreams        = 64        // of one HTTP/2 connection at a time
+	streamWindow      = 64 << 10  // bytes of a body that an HTTP/2 client may send ahead
+	connWindow        = 1 << 20   // the same over all streams of a connection
 	maxHeaderTime     = 5 * time.Second
 	maxBodyTime       = 10 * time.Second // 2 MiB at 200 KiB/s
 	maxIdleTime       = 90 * time.Second

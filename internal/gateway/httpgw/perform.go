@@ -1,15 +1,10 @@
 package httpgw
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/writhq/writ/internal/gateway"
@@ -26,6 +21,7 @@ type performance struct {
 	aborted  bool   // the response was stopped after that
 	scan     *gateway.Scanner
 	conn     *gateway.Conn
+	now      func() time.Time
 	ctx      context.Context // of the act: ends when it is no longer allowed
 	received uint64
 }
@@ -37,7 +33,7 @@ func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, 
 	if err != nil { //guard:R5 body-of-operation
 		return gateway.Outcome{Class: gateway.NotSent, Note: "body"}, err
 	}
-	head, err := render(req, a)
+	head, err := render(req, a, p.now())
 	if err != nil {
 		return gateway.Outcome{Class: gateway.NotSent, Note: "render"}, err
 	}
@@ -66,86 +62,6 @@ func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, 
 		p.w.Header().Del("Connection")
 	}
 	return out, err
-}
-
-// render returns the request's head with the secret in its place. The head is
-// written from the operation alone; the secret goes into it as bytes.
-func render(req *ophttp.Request, a *gateway.Act) (head secret.Bytes, err error) {
-	u, err := url.Parse(a.Target.Origin)
-	if err != nil {
-		return head, fmt.Errorf("http: origin: %w", err)
-	}
-	path, ok := strings.CutPrefix(req.URL, a.Target.Origin)
-	if !ok { //guard:R5 origin-of-target
-		return head, fmt.Errorf("http: the operation is for another origin than the target's")
-	}
-	err = a.Secret.Use(func(s []byte) error {
-		if bytes.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) { //guard:R2 secret-control-bytes
-			return fmt.Errorf("http: the secret has control bytes, and cannot stand in a request")
-		}
-		var b bytes.Buffer
-		b.Grow(1024 + len(path) + 2*len(s))
-		b.WriteString(req.Method + " " + path)
-		if a.Target.Inject.How == "query" {
-			b.WriteString(map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")])
-			b.WriteString(url.QueryEscape(a.Target.Inject.Name) + "=")
-			escape(&b, s)
-		}
-		b.WriteString(" HTTP/1.1\r\nHost: " + u.Host + "\r\nAccept-Encoding: identity\r\n")
-		for _, h := range req.Header {
-			b.WriteString(h[0] + ": " + h[1] + "\r\n")
-		}
-		inject(&b, s, a)
-		if req.HasBody {
-			b.WriteString("content-length: " + strconv.Itoa(len(req.Body)) + "\r\n")
-		}
-		b.WriteString("\r\n")
-		head = secret.Take(b.Bytes())
-		return nil
-	})
-	return head, err
-}
-
-// inject writes the header that carries the secret, if the target takes one.
-func inject(b *bytes.Buffer, s []byte, a *gateway.Act) {
-	in := a.Target.Inject
-	switch in.How {
-	case "header":
-		b.WriteString(in.Name + ": " + in.Prefix)
-		b.Write(s)
-		b.WriteString("\r\n")
-	case "basic":
-		b.WriteString("authorization: Basic ")
-		pair := append([]byte(in.Name+":"), s...)
-		b.Write(base64.StdEncoding.AppendEncode(nil, pair))
-		clear(pair)
-		b.WriteString("\r\n")
-	}
-}
-
-// escape writes s percent-encoded, byte by byte. Source: RFC 3986, section 2.1.
-func escape(b *bytes.Buffer, s []byte) {
-	const hexDigits = "0123456789ABCDEF"
-	for _, c := range s {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'%', hexDigits[c>>4], hexDigits[c&15]})
-		}
-	}
-}
-
-// scanner looks for the secret and for the form it was sent in.
-func scanner(a *gateway.Act) *gateway.Scanner {
-	forms := []secret.Bytes{a.Secret}
-	if a.Target.Inject.How == "basic" {
-		a.Secret.Use(func(s []byte) error {
-			forms = append(forms, secret.Take(append([]byte(a.Target.Inject.Name+":"), s...)))
-			return nil
-		})
-		defer forms[1].Wipe()
-	}
-	return gateway.NewScanner(forms...)
 }
 
 // send writes head and body, and returns how many bytes were written.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/proof"
 )
 
 // A refusal is a no that is said before anyone is known, with its status.
@@ -19,7 +20,7 @@ func (r *refusal) Error() string { return r.detail }
 
 func refuse(status int, detail string) error { return &refusal{status, detail} }
 
-// Problem is the body of every refusal. Source: RFC 9457; spec/http.md.
+// Problem is the body of every refusal. Source: RFC 9457; spec/httpgw.md.
 type Problem struct {
 	Type    string  `json:"type"` // urn:writ:denied: and the code
 	Title   string  `json:"title"`
@@ -34,9 +35,9 @@ type Problem struct {
 
 const notDecided op.Code = "not_decided"
 
-// problem answers with err: in detail if it is a denial, as "not decided" if it
-// is any other error.
-func problem(w http.ResponseWriter, err error) {
+// problem answers in, which may be nil, with err: in detail if it is a denial, as
+// "not decided" if it is any other error.
+func (h *handler) problem(w http.ResponseWriter, in *incoming, err error) {
 	p := Problem{Status: http.StatusServiceUnavailable, Code: notDecided, Title: "not decided", Detail: "the operation could not be decided, so it was not done; try again, and see the gate's log"}
 	if d, ok := errors.AsType[*op.Denial](err); ok {
 		p = Problem{Status: status(d.Code), Code: d.Code, Title: "denied", Detail: d.Reason, Rule: d.Rule, Control: d.Control, Next: d.Next}
@@ -52,10 +53,27 @@ func problem(w http.ResponseWriter, err error) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	clear(w.Header()) // of what a response began with
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	if p.Status == http.StatusUnauthorized {
+		h.challenge(w, in, p.Code)
+	}
 	w.WriteHeader(p.Status)
 	w.Write(b)
+}
+
+// challenge says which proofs are taken, and offers a nonce for one of level 1.
+// Source: RFC 9110, section 11.6.1; RFC 9449, sections 7.1 and 9. SPEC HTTPGW-7.
+func (h *handler) challenge(w http.ResponseWriter, in *incoming, c op.Code) {
+	v := `DPoP algs="EdDSA ES256"`
+	if c == op.ProofRequired {
+		w.Header().Set("Dpop-Nonce", h.hall.Nonce())
+		if in != nil && in.message.Has(proof.FieldDPoP) {
+			v += `, error="use_dpop_nonce"`
+		}
+	}
+	w.Header().Set("Www-Authenticate", v)
 }
 
 // status returns the HTTP status of a denial. SPEC HTTPGW-5.

@@ -21,20 +21,22 @@ import (
 	"github.com/writhq/writ/zone"
 )
 
-// send makes one request as the holder of a wide credential and returns status
-// and body.
-func send(t *testing.T, g *testgate.Gate, method, path, body string) (int, string) {
+// A call is one request.
+type call struct{ method, url, body string }
+
+// send makes the call and returns status and body.
+func send(t *testing.T, c *http.Client, q call) (int, string) {
 	t.Helper()
-	r, err := http.NewRequest(method, "https://"+g.Addrs[0]+path, strings.NewReader(body))
+	r, err := http.NewRequest(q.method, q.url, strings.NewReader(q.body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body == "" {
+	if q.body == "" {
 		r.Body = nil
 	} else {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := g.Client(g.Wide(1), g.Holder(0), "refund").Do(r)
+	resp, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +47,15 @@ func send(t *testing.T, g *testgate.Gate, method, path, body string) (int, strin
 	}
 	return resp.StatusCode, string(b)
 }
+
+// read reads an order as the holder of a wide credential.
+func read(t *testing.T, g *testgate.Gate) (int, string) {
+	t.Helper()
+	return send(t, g.Client(g.Wide(1), g.Holder(0), "refund"), call{"GET", orders(g), ""})
+}
+
+// orders returns the address of an order.
+func orders(g *testgate.Gate) string { return "https://" + g.Addrs[0] + "/t/shop/v1/orders/1" }
 
 func newGate(t *testing.T, change func(*policy.Document)) *testgate.Gate {
 	t.Helper()
@@ -111,7 +122,7 @@ func TestInjection(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			g := newGate(t, func(d *policy.Document) { d.Targets[0].Inject = tt.inject })
-			status, _ := send(t, g, "GET", "/t/shop/v1/orders/1", "")
+			status, _ := read(t, g)
 			if seen := g.Upstream.Seen(); status != 200 || len(seen) != 1 || !tt.found(seen[0]) {
 				t.Errorf("status %d, %d requests upstream, or the secret is not in its place", status, len(seen))
 			}
@@ -128,7 +139,7 @@ func TestRefusedRequests(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, nil)
 	c := g.Wide(1)
-	base := string(wire(t, g, c, g.Holder(0)))
+	base := string(way{}.wire(t, g, c, g.Holder(0)))
 	head, body, _ := strings.Cut(base, "\r\n\r\n")
 	for name, tt := range map[string]struct {
 		wire   string
@@ -194,13 +205,11 @@ func TestProofIsForThisGate(t *testing.T) {
 		t.Errorf("credential without its key: %v, %v", resp, err)
 	}
 	// Both chains are held by one key: a signature over one must not carry the other.
-	b := signed(t, g, nil, g.Client(narrow, g.Holder(0), "refund"), func(string) *http.Request {
-		r, err := http.NewRequest("GET", url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	})
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := proven(t, g.Client(narrow, g.Holder(0), "refund"), r)
 	b64 := base64.StdEncoding.EncodeToString
 	swapped := strings.Replace(string(b), b64(narrow.Bytes()), b64(wide.Bytes()), 1)
 	if resp := raw(t, g, []byte(swapped)); resp.StatusCode != 401 {
@@ -221,7 +230,7 @@ func TestWhereConnectionsGo(t *testing.T) {
 	t.Run("another key", func(t *testing.T) {
 		t.Parallel()
 		g := newGate(t, func(d *policy.Document) { d.Targets[0].Pins = []string{"sha256:" + strings.Repeat("ab", 32)} })
-		if status, _ := send(t, g, "GET", "/t/shop/v1/orders/1", ""); status != 502 || len(g.Upstream.Seen()) != 0 {
+		if status, _ := read(t, g); status != 502 || len(g.Upstream.Seen()) != 0 {
 			t.Errorf("status %d, %d requests upstream", status, len(g.Upstream.Seen()))
 		}
 		if out := g.Receipts(receipt.Outcome); len(out) != 1 || out[0].Outcome.Class != receipt.NotSent {
@@ -231,7 +240,7 @@ func TestWhereConnectionsGo(t *testing.T) {
 	t.Run("private address", func(t *testing.T) {
 		t.Parallel()
 		g := newGate(t, func(d *policy.Document) { d.Targets[0].Private = false })
-		if status, _ := send(t, g, "GET", "/t/shop/v1/orders/1", ""); status != 502 || g.Upstream.Connections() != 0 {
+		if status, _ := read(t, g); status != 502 || g.Upstream.Connections() != 0 {
 			t.Errorf("status %d, %d connections upstream", status, g.Upstream.Connections())
 		}
 	})
@@ -253,7 +262,7 @@ func TestWhereConnectionsGo(t *testing.T) {
 			},
 		})
 		for range 2 {
-			if status, _ := send(t, g, "GET", "/t/shop/v1/orders/1", ""); status != 502 {
+			if status, _ := read(t, g); status != 502 {
 				t.Errorf("status %d", status)
 			}
 		}
@@ -271,7 +280,7 @@ func TestSecretThatBreaksTheRequest(t *testing.T) {
 	t.Parallel()
 	g := testgate.New(t, testgate.Config{Upstream: testgate.NewUpstream(t, nil), Doors: []testgate.Door{door}, NoSecret: true})
 	g.PutSecret(1, "key\r\nX-Admin: yes")
-	if status, _ := send(t, g, "GET", "/t/shop/v1/orders/1", ""); status == 200 || g.Upstream.Connections() != 0 {
+	if status, _ := read(t, g); status == 200 || g.Upstream.Connections() != 0 {
 		t.Errorf("status %d, %d connections upstream", status, g.Upstream.Connections())
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway/gatewaytest"
 	"github.com/writhq/writ/internal/gateway/httpgw"
@@ -29,13 +30,24 @@ func config(addr string) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"origin":"https://%s"}`, addr))
 }
 
+// A way is how a holder speaks to the door.
+type way struct{ http2, channel bool }
+
+// ways are those that the suite runs over: both versions of HTTP, both levels.
+var ways = map[string]way{"HTTP/1.1 signed": {}, "HTTP/2 certificate": {http2: true, channel: true}}
+
+// of returns the caller that holds c by the key.
+func (w way) of(c *credential.Chain, k sign.Signer) testgate.Caller {
+	return testgate.Caller{Credential: c, Key: k, Purpose: "refund", HTTP2: w.http2, Channel: w.channel}
+}
+
 type client struct {
 	*http.Client
 	url string
 }
 
-func newClient(_ testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) gatewaytest.Client {
-	return &client{g.Client(c, k, "refund"), "https://" + g.Addrs[0] + "/t/shop"}
+func (w way) client(_ testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) gatewaytest.Client {
+	return &client{g.Call(w.of(c, k)), "https://" + g.Addrs[0] + "/t/shop"}
 }
 
 func (c *client) do(path string) (a gatewaytest.Answer) {
@@ -62,44 +74,66 @@ func (c *client) Permitted() gatewaytest.Answer { return c.do("/v1/orders/1") }
 func (c *client) Denied() gatewaytest.Answer    { return c.do("/v1/customers") }
 func (c *client) Close()                        { c.CloseIdleConnections() }
 
-// capture signs a request and keeps it instead of sending it.
-type capture struct{ wire []byte }
+// transport returns the proving transport of a client of testgate.
+func transport(c *http.Client) *api.Transport { return c.Transport.(*api.Transport) }
+
+// capture proves a request and keeps it instead of sending it.
+type capture struct {
+	http2 bool
+	wire  []byte
+}
 
 func (c *capture) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.http2 {
+		c.wire = frames(r)
+		return nil, fmt.Errorf("captured")
+	}
 	var b bytes.Buffer
 	err := r.Write(&b)
 	c.wire = b.Bytes()
 	return nil, fmt.Errorf("captured: %w", err)
 }
 
-func wire(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) []byte {
+func (w way) wire(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) []byte {
 	t.Helper()
-	return signed(t, g, k, g.Client(c, k, "refund"), func(url string) *http.Request {
-		r, err := http.NewRequest("POST", url+"/v1/refunds", strings.NewReader(`{"order":"1","amount":100}`))
-		if err != nil {
-			t.Fatal(err)
-		}
+	method, path, body := "POST", "/v1/refunds", io.Reader(strings.NewReader(`{"order":"1","amount":100}`))
+	if w.channel { // the usual policy wants a signature for POST
+		method, path, body = "GET", "/v1/orders/1", nil
+	}
+	r, err := http.NewRequest(method, "https://"+g.Addrs[0]+"/t/shop"+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
-		return r
-	})
+	}
+	return proven(t, g.Call(w.of(c, k)), r)
 }
 
-// signed returns the bytes of a request as the transport of h would send it.
-func signed(t testing.TB, g *testgate.Gate, _ sign.Signer, h *http.Client, make func(url string) *http.Request) []byte {
+// proven returns the bytes of r as the transport of h would send it.
+func proven(t testing.TB, h *http.Client, r *http.Request) []byte {
 	t.Helper()
 	tr := *transport(h)
-	c := &capture{}
+	base, ok := tr.Base.(*http.Transport)
+	c := &capture{http2: ok && base.Protocols != nil && base.Protocols.HTTP2()}
 	tr.Base = c
-	(&http.Client{Transport: &tr}).Do(make("https://" + g.Addrs[0] + "/t/shop"))
+	(&http.Client{Transport: &tr}).Do(r)
 	if len(c.wire) == 0 {
 		t.Fatal("nothing was captured")
 	}
 	return c.wire
 }
 
-func dial(t testing.TB, g *testgate.Gate) net.Conn {
+func (w way) dial(t testing.TB, g *testgate.Gate) net.Conn {
 	t.Helper()
-	conn, err := tls.Dial("tcp", g.Addrs[0], g.TLS())
+	cfg := g.TLS()
+	if w.channel {
+		cfg = g.TLSAs(g.Holder(0))
+	}
+	if w.http2 {
+		cfg.NextProtos = []string{"h2"}
+	}
+	conn, err := tls.Dial("tcp", g.Addrs[0], cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,16 +146,26 @@ func dial(t testing.TB, g *testgate.Gate) net.Conn {
 // A3 A6 A13
 // guard: decision-respected, use-decided, opened-before-act
 func TestSuite(t *testing.T) {
-	gatewaytest.Run(t, gatewaytest.Driver{
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gatewaytest.Run(t, driver(w))
+		})
+	}
+}
+
+func driver(w way) gatewaytest.Driver {
+	d := gatewaytest.Driver{
 		Protocol: httpgw.Protocol,
+		Quick:    httpgw.Quick,
 		Config:   config,
 		Bad: []json.RawMessage{
 			json.RawMessage(`{}`), json.RawMessage(`{"origin":"gate.example"}`), json.RawMessage(`{"origin":"https://gate.example/"}`),
 		},
 		Policy: func(*policy.Document) {},
-		Client: newClient,
-		Wire:   wire,
-		Dial:   dial,
+		Client: w.client,
+		Wire:   w.wire,
+		Dial:   w.dial,
 		Junk: map[string]func(net.Conn) error{
 			"a header without end": func(c net.Conn) error {
 				_, err := io.Copy(c, io.MultiReader(strings.NewReader("GET /t/shop/v1/orders/1 HTTP/1.1\r\nHost: x\r\nX-A: "), endless('a', 1<<20)))
@@ -155,7 +199,11 @@ func TestSuite(t *testing.T) {
 				return err
 			},
 		},
-	})
+	}
+	if w.http2 {
+		d.Junk = junk2
+	}
+	return d
 }
 
 func endless(b byte, n int64) io.Reader { return io.LimitReader(repeat(b), n) }
@@ -172,7 +220,7 @@ func (r repeat) Read(b []byte) (int, error) {
 // raw sends bytes to the gate and returns the response.
 func raw(t testing.TB, g *testgate.Gate, wire []byte) *http.Response {
 	t.Helper()
-	conn := dial(t, g)
+	conn := way{}.dial(t, g)
 	t.Cleanup(func() { conn.Close() })
 	stop := context.AfterFunc(t.Context(), func() { conn.Close() })
 	t.Cleanup(func() { stop() })
