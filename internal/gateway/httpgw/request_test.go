@@ -106,30 +106,6 @@ func TestSentIsWhatWasDecided(t *testing.T) {
 	}
 }
 
-// TestInjection shows the other places that a secret can go to.
-func TestInjection(t *testing.T) {
-	t.Parallel()
-	for how, tt := range map[string]struct {
-		inject policy.Inject
-		found  func(testgate.Seen) bool
-	}{
-		"basic": {policy.Inject{How: "basic", Name: "user"}, func(s testgate.Seen) bool {
-			return s.Header.Get("Authorization") == "Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+testkit.Plain))
-		}},
-		"query":  {policy.Inject{How: "query", Name: "key"}, func(s testgate.Seen) bool { return s.URI == "/v1/orders/1?key="+testkit.Plain }},
-		"header": {policy.Inject{How: "header", Name: "x-api-key"}, func(s testgate.Seen) bool { return s.Header.Get("X-Api-Key") == testkit.Plain }},
-	} {
-		t.Run(how, func(t *testing.T) {
-			t.Parallel()
-			g := newGate(t, func(d *policy.Document) { d.Targets[0].Inject = tt.inject })
-			status, _ := read(t, g)
-			if seen := g.Upstream.Seen(); status != 200 || len(seen) != 1 || !tt.found(seen[0]) {
-				t.Errorf("status %d, %d requests upstream, or the secret is not in its place", status, len(seen))
-			}
-		})
-	}
-}
-
 // TestRefusedRequests shows requests that reach nothing, each with its code.
 //
 // R3 R3/http R9 R13 R15 R4
@@ -270,19 +246,6 @@ func TestWhereConnectionsGo(t *testing.T) {
 			t.Errorf("resolved %d times, %d connections upstream", asked, up.Connections())
 		}
 	})
-}
-
-// TestSecretThatBreaksTheRequest shows a secret that would add a header.
-//
-// R2
-// guard: secret-control-bytes
-func TestSecretThatBreaksTheRequest(t *testing.T) {
-	t.Parallel()
-	g := testgate.New(t, testgate.Config{Upstream: testgate.NewUpstream(t, nil), Doors: []testgate.Door{door}, NoSecret: true})
-	g.PutSecret(1, "key\r\nX-Admin: yes")
-	if status, _ := read(t, g); status == 200 || g.Upstream.Connections() != 0 {
-		t.Errorf("status %d, %d connections upstream", status, g.Upstream.Connections())
-	}
 }
 
 // TestStreamEndsOnRevocation shows that a response that goes on is cut when its
