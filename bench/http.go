@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -288,15 +287,4 @@ func (c *loadConfig) once(client *http.Client) error {
 		err = fmt.Errorf("status %d: %.200s", resp.StatusCode, b)
 	}
 	return err
-}
-
-// servers measures the binary: its size, how fast it starts, what it needs idle.
-func servers(b *testing.B, f figures) {
-	bin := filepath.Join(b.TempDir(), "writ")
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-o", bin, "./cmd/writ")
-	cmd.Stderr = os.Stderr
-	must(b, cmd.Run())
-	st, err := os.Stat(bin)
-	must(b, err)
-	f["server.binary_mb"] = float64(st.Size()) / 1e6
 }
