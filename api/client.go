@@ -85,12 +85,20 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	return nil, &p
 }
 
-// call sends one request and decodes the JSON of the answer into v, if v is not
-// nil.
-func (c *Client) call(ctx context.Context, method, path string, body []byte, v any) error {
+// get asks for JSON and decodes it into v.
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	return c.call(ctx, func(ctx context.Context) (io.ReadCloser, error) { return c.do(ctx, http.MethodGet, path, nil) }, v)
+}
+
+// post sends a body and decodes the JSON of the answer into v.
+func (c *Client) post(ctx context.Context, path string, body []byte, v any) error {
+	return c.call(ctx, func(ctx context.Context) (io.ReadCloser, error) { return c.do(ctx, http.MethodPost, path, body) }, v)
+}
+
+func (c *Client) call(ctx context.Context, send func(context.Context) (io.ReadCloser, error), v any) error {
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	r, err := c.do(ctx, method, path, body)
+	r, err := send(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,9 +109,6 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, v a
 	}
 	if len(b) > maxAnswerBytes {
 		return fmt.Errorf("%w: answer of more than %d bytes", ErrAPI, maxAnswerBytes)
-	}
-	if v == nil {
-		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: read answer: not the JSON that was asked for", ErrAPI)
@@ -128,13 +133,14 @@ func (c *Client) stream(ctx context.Context, path string, w io.Writer) (int64, e
 // Status returns what the server says of itself.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	var s Status
-	return &s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return &s, c.get(ctx, "/v1/status", &s)
 }
 
 // Unseal gives the passphrase of the keyring; it takes the Unix socket.
 func (c *Client) Unseal(ctx context.Context, passphrase secret.Bytes) error {
 	return passphrase.Use(func(b []byte) error {
-		return c.call(ctx, http.MethodPost, "/v1/unseal", b, nil)
+		var answer struct{ State string }
+		return c.post(ctx, "/v1/unseal", b, &answer)
 	})
 }
 
@@ -145,7 +151,7 @@ func (c *Client) Publish(ctx context.Context, e *sign.Envelope) (*Published, err
 		return nil, fmt.Errorf("%w: %w", ErrAPI, err)
 	}
 	var p Published
-	return &p, c.call(ctx, http.MethodPost, "/v1/log", b, &p)
+	return &p, c.post(ctx, "/v1/log", b, &p)
 }
 
 // PutSecret hands in sealed bytes with the record that names them.
@@ -155,39 +161,39 @@ func (c *Client) PutSecret(ctx context.Context, u SecretUpload) (*Published, err
 		return nil, fmt.Errorf("%w: %w", ErrAPI, err)
 	}
 	var p Published
-	return &p, c.call(ctx, http.MethodPost, "/v1/secrets", b, &p)
+	return &p, c.post(ctx, "/v1/secrets", b, &p)
 }
 
 // Roots returns the chain of roots as the server has it. Nothing of it is
 // verified: see [policy.VerifyRoots].
 func (c *Client) Roots(ctx context.Context) ([]*sign.Envelope, error) {
 	var chain []*sign.Envelope
-	return chain, c.call(ctx, http.MethodGet, "/v1/root", nil, &chain)
+	return chain, c.get(ctx, "/v1/root", &chain)
 }
 
 // Secrets returns the current version of each secret.
 func (c *Client) Secrets(ctx context.Context) ([]SecretInfo, error) {
 	var out []SecretInfo
-	return out, c.call(ctx, http.MethodGet, "/v1/secrets", nil, &out)
+	return out, c.get(ctx, "/v1/secrets", &out)
 }
 
 // Policies returns the policies in force.
 func (c *Client) Policies(ctx context.Context) ([]PolicyInfo, error) {
 	var out []PolicyInfo
-	return out, c.call(ctx, http.MethodGet, "/v1/policies", nil, &out)
+	return out, c.get(ctx, "/v1/policies", &out)
 }
 
 // Receipt returns one receipt by its id ("sha256:…") or place ("1.42"), with its
 // evidence if that is asked for.
 func (c *Client) Receipt(ctx context.Context, ref string, evidence bool) (*ReceiptItem, error) {
 	var r ReceiptItem
-	return &r, c.call(ctx, http.MethodGet, "/v1/receipts/"+url.PathEscape(ref)+flag("?", evidence), nil, &r)
+	return &r, c.get(ctx, "/v1/receipts/"+url.PathEscape(ref)+flag("?", evidence), &r)
 }
 
 // Receipts returns a page of receipts after a place, "" for the beginning.
 func (c *Client) Receipts(ctx context.Context, after string, evidence bool) (*ReceiptPage, error) {
 	var p ReceiptPage
-	return &p, c.call(ctx, http.MethodGet, "/v1/receipts?after="+url.QueryEscape(after)+flag("&", evidence), nil, &p)
+	return &p, c.get(ctx, "/v1/receipts?after="+url.QueryEscape(after)+flag("&", evidence), &p)
 }
 
 func flag(sep string, evidence bool) string {

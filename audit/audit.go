@@ -65,6 +65,9 @@ func Replay(r *receipt.Receipt, ev *receipt.Evidence, p *policy.Verified, rt *po
 	res := Result{HolderSigned: r.Level >= op.Signed && len(ev.Proof) > 0}
 	o := ev.TheOperation()
 	if o == nil || len(ev.Context) == 0 {
+		if r.Decision == receipt.Permit { //guard:R58 permit-recomputable
+			return res, fmt.Errorf("%w: a permit without all that it was decided on", ErrDiffers)
+		}
 		return res, nil
 	}
 	c, err := permit.ParseContext(ev.Context)

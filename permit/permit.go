@@ -152,7 +152,7 @@ func ParseContext(b []byte) (*Context, error) {
 	if err := canon.DecodeCBOR(b, &c); err != nil {
 		return nil, fmt.Errorf("%w: context: %w", ErrPermit, err)
 	}
-	if c.Typ != contextTyp {
+	if c.Typ != contextTyp { //guard:R63 context-type
 		return nil, fmt.Errorf("%w: context: not %s", ErrPermit, contextTyp)
 	}
 	return &c, nil

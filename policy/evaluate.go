@@ -5,41 +5,19 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cedar-policy/cedar-go"
-
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy/law"
 )
 
 // UsesID is the id of the limit on the number of uses that a credential's
 // blocks may carry; no quota may have it.
 const UsesID = "uses"
 
-// A Question is one operation with all that is known about it. Nothing else
-// enters the answer.
-type Question struct {
-	Subject   op.Subject // of the grant; Cedar's principal
-	Actor     string     // thumbprint of the key that presents the last block
-	Depth     int        // delegations after the grant
-	Action    string     // claimed by the gateway; the document must say the same
-	Target    string     // likewise
-	Operation *op.Operation
-	Purpose   string
-	Level     op.Level
-	Group     string // of the gate
-	Region    string // of the gate
-	At        int64  // Unix seconds
-	Approvals []string
-	Lineage   []string
-	Labels    []string
-}
+// A Question is one operation with all that is known about it.
+type Question = law.Question
 
-// A Layer is what one set of rules says. The zero Layer says no.
-type Layer struct {
-	Permit   bool
-	Rules    []string // ids of the rules that decided, sorted
-	Controls []string // what those rules serve
-	Denial   *op.Denial
-}
+// A Layer is what one set of rules says.
+type Layer = law.Layer
 
 // A Ruling is what a policy and the rules of every block say of a Question. The
 // zero Ruling says no.
@@ -80,19 +58,12 @@ func (v *Verified) Evaluate(q *Question, blocks []*Rules) Ruling {
 	if view.Action != q.Action || view.Target != q.Target { //guard:R5 view-agrees
 		return Ruling{Denial: deny(op.OperationInvalid, "the document is of another action or target than the request")}
 	}
-	all := append([]*Rules{v.law.rules}, blocks...)
-	reads := make(map[string]bool)
-	for _, rules := range all {
-		rules.readsInto(reads)
-	}
-	req, known, err := v.request(q, view, reads)
+	layers, err := v.law.Evaluate(q, view, blocks)
 	if err != nil {
 		return Ruling{Denial: deny(op.OperationInvalid, "%s", err)}
 	}
-	r := Ruling{View: view, Permit: true}
-	for i, rules := range all {
-		l := rules.evaluate(q.Action, req, known)
-		r.Layers = append(r.Layers, l)
+	r := Ruling{View: view, Permit: true, Layers: layers}
+	for i, l := range layers {
 		if !l.Permit && r.Denial == nil { //guard:R40 every-layer-permits
 			r.Permit, r.Denial = false, l.Denial
 			if i > 0 {
@@ -123,39 +94,3 @@ func (v *Verified) admit(q *Question) (*Operation, *op.Denial) {
 }
 
 func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
-
-func (r *Rules) evaluate(action string, req cedar.Request, entities cedar.EntityGetter) Layer {
-	if r == nil { //guard:R11 nil-rules-deny
-		r = &Rules{} // permits nothing
-	}
-	decision, diag := cedar.Authorize(r.on(action), entities, req)
-	var l Layer
-	for _, reason := range diag.Reasons {
-		l.Rules = append(l.Rules, string(reason.PolicyID))
-		if c := r.control(string(reason.PolicyID)); c != "" && !contains(l.Controls, c) {
-			l.Controls = append(l.Controls, c)
-		}
-	}
-	slices.Sort(l.Rules)
-	slices.Sort(l.Controls)
-	if len(diag.Errors) > 0 { //guard:R11 rule-error-denies
-		id := string(diag.Errors[0].PolicyID)
-		l.Rules = []string{id}
-		l.Denial = &op.Denial{Code: op.RuleError, Rule: id, Reason: "a rule could not be evaluated, so nothing is permitted"}
-		return l
-	}
-	switch {
-	case decision == cedar.Allow:
-		l.Permit = true
-	case len(l.Rules) > 0:
-		l.Denial = &op.Denial{Code: op.Forbidden, Rule: l.Rules[0], Reason: "a rule forbids it"}
-		if len(l.Controls) > 0 {
-			l.Denial.Control = l.Controls[0]
-		}
-	case r.open:
-		l.Permit = true
-	default:
-		l.Denial = &op.Denial{Code: op.NotPermitted, Reason: "no rule permits it"}
-	}
-	return l
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/http"
 	"github.com/writhq/writ/op/release"
+	"github.com/writhq/writ/policy/law"
 	"github.com/writhq/writ/sign"
 )
 
@@ -113,21 +114,8 @@ func atLeast(n, least int64) error {
 	return nil
 }
 
-func checkName(s string) error {
-	if s == "" || len(s) > maxNameBytes {
-		return fmt.Errorf("want 1 to %d bytes, have %d", maxNameBytes, len(s))
-	}
-	for _, c := range []byte(s) {
-		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.@+:/", c) >= 0
-		if !ok {
-			return fmt.Errorf("%q is not a name: letters, digits and -_.@+:/ only", s)
-		}
-	}
-	return nil
-}
-
 func checkAlias(a string) error {
-	if err := checkName(a); err != nil {
+	if err := law.CheckName(a); err != nil {
 		return err
 	}
 	for part := range strings.SplitSeq(a, "/") {
@@ -146,7 +134,7 @@ func uniqueNames[T any](list []T, id func(*T) string) error {
 	seen := make(map[string]bool)
 	for i := range list {
 		n := id(&list[i])
-		if err := checkName(n); err != nil {
+		if err := law.CheckName(n); err != nil {
 			return fmt.Errorf("entry %d: %w", i, err)
 		}
 		if seen[n] {
@@ -213,7 +201,7 @@ func (d *Document) checkTarget(t *Target) error {
 	if err := checkPins(t.Pins); err != nil {
 		return fmt.Errorf("pins: %w", err)
 	}
-	if t.Region != "" && checkName(t.Region) != nil {
+	if t.Region != "" && law.CheckName(t.Region) != nil {
 		return fmt.Errorf("region: not a name")
 	}
 	if err := t.Inject.check(); err != nil {
@@ -264,7 +252,7 @@ func (i *Inject) check() error {
 		}
 	case "sigv4":
 		region, service, _ := strings.Cut(i.Name, "/")
-		if checkName(region) != nil || checkName(service) != nil || strings.Contains(service, "/") {
+		if law.CheckName(region) != nil || law.CheckName(service) != nil || strings.Contains(service, "/") {
 			return fmt.Errorf("name: want region/service, such as eu-central-1/s3")
 		}
 	case "header":
@@ -309,7 +297,7 @@ func (d *Document) checkSecrets() error {
 		if err := checkQuorum(s.Sealers); err != nil {
 			return fmt.Errorf("%s: sealers: %w", s.ID, err)
 		}
-		if checkName(s.Recipients.Group) != nil || checkName(s.Kind) != nil {
+		if law.CheckName(s.Recipients.Group) != nil || law.CheckName(s.Kind) != nil {
 			return fmt.Errorf("%s: kind or recipients.group is missing", s.ID)
 		}
 		if s.Recipients.T != 1 {
@@ -393,7 +381,7 @@ func (d *Document) checkQuotas() error {
 		switch {
 		case !contains([]string{"alias", "secret", "root", "block", "subject", "actor"}, q.Per):
 			return fmt.Errorf("%s: per: want alias, secret, root, block, subject or actor", q.ID)
-		case q.Limit < 0 || q.WindowS < 0 || checkName(q.Unit) != nil:
+		case q.Limit < 0 || q.WindowS < 0 || law.CheckName(q.Unit) != nil:
 			return fmt.Errorf("%s: limit and window_s must be 0 or more, and unit be a name", q.ID)
 		case q.ID == UsesID:
 			return fmt.Errorf("%s: the name is reserved for the limit that credentials carry", q.ID)
@@ -458,7 +446,7 @@ func checkQuorum(q sign.Quorum) error {
 		return fmt.Errorf("%d members; at most %d", len(q.Members), maxListed)
 	}
 	for _, m := range q.Members {
-		if err := checkName(m); err != nil {
+		if err := law.CheckName(m); err != nil {
 			return err
 		}
 	}

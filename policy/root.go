@@ -8,6 +8,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy/law"
 	"github.com/writhq/writ/sign"
 )
 
@@ -155,7 +156,7 @@ func (d *RootDocument) checkVersion() error {
 func (d *RootDocument) checkPrincipals() error {
 	owner := make(map[sign.KeyID]bool)
 	for _, name := range sortedKeys(d.Principals) {
-		if err := checkName(name); err != nil {
+		if err := law.CheckName(name); err != nil {
 			return err
 		}
 		for _, k := range d.Principals[name].Keys {
@@ -205,14 +206,14 @@ func (d *RootDocument) checkGates() error {
 	kem := make(map[string]string)
 	for i := range d.Gates {
 		g := &d.Gates[i]
-		if checkName(g.Group) != nil || checkName(g.Domain) != nil || g.SignKey.IsZero() {
+		if law.CheckName(g.Group) != nil || law.CheckName(g.Domain) != nil || g.SignKey.IsZero() {
 			return fmt.Errorf("%s: group, domain or sign_key is missing", g.ID)
 		}
 		for _, k := range g.KEMKeys {
 			if have, ok := kem[k.ID]; ok && have != string(k.Public) { //guard:A2 kem-key-once
 				return fmt.Errorf("%s: kem_keys: %s is another key elsewhere", g.ID, k.ID)
 			}
-			if checkName(k.ID) != nil || k.KEM != kemXWing || len(k.Public) != kemPublicBytes {
+			if law.CheckName(k.ID) != nil || k.KEM != kemXWing || len(k.Public) != kemPublicBytes {
 				return fmt.Errorf("%s: kem_keys: want an id, %s, and %d bytes", g.ID, kemXWing, kemPublicBytes)
 			}
 			kem[k.ID] = string(k.Public)
@@ -357,7 +358,10 @@ func VerifyRoots(pin canon.Digest, chain []*sign.Envelope, at int64) (*Root, err
 		}
 		cur = next
 	}
-	return cur, cur.CheckTime(at)
+	if err := cur.CheckTime(at); err != nil {
+		return nil, err
+	}
+	return cur, nil
 }
 
 // CheckTime returns an error that wraps [ErrAuthority] if r has expired at the

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/policy/law"
 	"github.com/writhq/writ/sign"
 )
 
@@ -17,7 +18,7 @@ type Verified struct {
 	zone    canon.Digest
 	prev    *Verified
 	signers []string
-	law     *law
+	law     *law.Law
 }
 
 // ID returns the policy's id: the digest of exactly what was signed.
@@ -73,7 +74,7 @@ func verifyQuorums(e *sign.Envelope, d *Document, r *Root, prev *Verified) ([]st
 	var demanded sign.Quorum
 	if prev == nil {
 		ns, ok := r.Namespace(d.Alias)
-		if !ok { //guard:R22 namespace
+		if !ok {
 			return nil, fmt.Errorf("%w: no namespace of the root covers %s", ErrAuthority, d.Alias)
 		}
 		if d.Version != 1 {

@@ -1,7 +1,9 @@
 package proof
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/canon"
@@ -11,28 +13,41 @@ import (
 // HTTP has no other place for. Its form is a structured-field dictionary with
 // the members in one order.
 func (v *Invocation) context() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "aud=%q", v.Audience)
+	b := make([]byte, 0, 64+len(v.Audience)+len(v.Purpose)+len(v.Idem)+48*len(v.Lineage))
+	b = appendText(b, `aud=`, v.Audience)
 	if v.Purpose != "" {
-		fmt.Fprintf(&b, ", pur=%q", v.Purpose)
+		b = appendText(b, `, pur=`, v.Purpose)
 	}
 	if v.Idem != "" {
-		fmt.Fprintf(&b, ", idem=%q", v.Idem)
+		b = appendText(b, `, idem=`, v.Idem)
 	}
 	if v.Policy != nil {
-		fmt.Fprintf(&b, ", pol=%s", ByteSequence(v.Policy[:]))
+		b = append(b, ", pol="...)
+		b = appendBytes(b, v.Policy[:])
+	}
+	for i := range v.Lineage {
+		if i == 0 {
+			b = append(b, ", lin=("...)
+		} else {
+			b = append(b, ' ')
+		}
+		b = appendBytes(b, v.Lineage[i][:])
 	}
 	if len(v.Lineage) > 0 {
-		b.WriteString(", lin=(")
-		for i, l := range v.Lineage {
-			if i > 0 {
-				b.WriteByte(' ')
-			}
-			b.WriteString(ByteSequence(l[:]))
-		}
-		b.WriteByte(')')
+		b = append(b, ')')
 	}
-	return b.String()
+	return string(b)
+}
+
+// appendText appends a member whose value is a string. A value that is not plain
+// text gets escapes, which no reader takes: it must not become other members.
+func appendText(b []byte, key, value string) []byte {
+	return strconv.AppendQuote(append(b, key...), value)
+}
+
+func appendBytes(b, value []byte) []byte {
+	b = append(b, ':')
+	return append(base64.StdEncoding.AppendEncode(b, value), ':')
 }
 
 // ContextUnverified returns what Writ-Context says, which nothing covers unless

@@ -299,6 +299,16 @@ func TestContextUnverified(t *testing.T) {
 		v, err := m.ContextUnverified()
 		refused(t, bad, v, err)
 	}
+	for _, text := range []string{`a", idem="b`, "a\nb", "é", `\`} { // a value that would become more
+		v := usual()
+		v.Purpose = text
+		*field(m, proof.FieldContext) = v.Context()
+		v, err := m.ContextUnverified()
+		refused(t, text, v, err)
+		w := usual()
+		w.Purpose = text
+		refused(t, text, nil, proof.SignHTTP(post(), w, world.Key("holder"), nil))
+	}
 	remove(m, proof.FieldContext)
 	v, err := m.ContextUnverified()
 	refused(t, "none", v, err)

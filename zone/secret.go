@@ -83,10 +83,10 @@ func checkState(rec *SecretRecord, cur *Secret) error {
 	if rec.Version > c.Version && rec.State == Active {
 		return nil
 	}
-	if rec.Version != c.Version { //guard:R29 secret-version
+	if rec.Version != c.Version {
 		return fmt.Errorf("%w: secret %s: version %d is not the current one or an active one after it", ErrRefused, rec.ID, rec.Version)
 	}
-	if rec.Statement.Digest() != c.Statement.Digest() { //guard:A5 reseal-statement
+	if rec.Statement.Digest() != c.Statement.Digest() { //guard:A5 R29 reseal-statement
 		return fmt.Errorf("%w: secret %s: a version keeps its statement", ErrRefused, rec.ID)
 	}
 	if rec.State == Active && c.State != Active { //guard:R29 secret-retired

@@ -140,7 +140,7 @@ func (z *Zone) Admit(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if e.LoggedAt < z.last {
+	if e.LoggedAt < z.last { //guard:A30 admit-time
 		return fmt.Errorf("%w: earlier than the entry before", ErrOrder)
 	}
 	if err := z.apply(e); err != nil { //guard:R22 admit-authority

@@ -79,6 +79,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("PIN", canon.Hash(u.Certificate().RawSubjectPublicKeyInfo).String())
 	e.Setenv("WRIT_CONFIG", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("TMPDIR", e.WorkDir)
+	e.Setenv("GORACE", "atexit_sleep_ms=0") // under the race detector every process would sleep a second
 	return os.WriteFile(filepath.Join(e.WorkDir, "value.txt"), []byte(realKey+"\n"), 0o600)
 }
 
@@ -235,11 +236,130 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.ReplaceAll(ts.ReadFile(args[0]), "ROOT", out.Digest)), 0o600))
 }
 
-func TestStories(t *testing.T) {
+// story tells one story of testdata.
+func story(t *testing.T, name string) {
+	t.Helper()
+	t.Parallel()
+	tell(t, filepath.Join("testdata", name+".txtar"))
+}
+
+func tell(t *testing.T, file string) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata", Setup: setup, RequireExplicitExec: true,
+		Files: []string{file}, Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry, "hangup": hangup, "fill": fill,
+			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
+			"fill": fill, "hangup": hangup,
 		},
 	})
+}
+
+// The whole path by hand, from nothing to a verified receipt.
+func TestByHand(t *testing.T) { story(t, "byhand") }
+
+// guard: control-sealed, local-only, node-pin-fixed, private-files, config-unknown-field, config-tls-required
+func TestSealedStart(t *testing.T) { story(t, "sealed") }
+
+// guard: reader-only, reader-listed
+func TestDenied(t *testing.T) { story(t, "denied") }
+
+// guard: restore-empty
+func TestRestore(t *testing.T) { story(t, "restore") }
+
+// guard: client-root-pin, client-pin-named, node-in-root
+func TestHostileServer(t *testing.T) { story(t, "hostile") }
+
+func TestDoctor(t *testing.T) { story(t, "doctor") }
+
+// guard: key-file-opens
+func TestShapes(t *testing.T) { story(t, "shapes") }
+
+// documented returns the commands in the sh blocks of a page, as a script. The
+// page's addresses become the test's; keys are made without passphrase, since
+// there is no terminal to ask on.
+func documented(page string) (script string, n int) {
+	var b strings.Builder
+	replace := strings.NewReplacer("127.0.0.1:8443", "$GATE", "127.0.0.1:8444", "$CONTROL",
+		"--origin https://api.example.com", "--origin $UPSTREAM --pin $PIN --private",
+		"key new ", "key new --insecure-plaintext ", "writ init ", "writ init --insecure-plaintext-keys ",
+		"writ unseal", "writ unseal --keyring-passphrase-file pass.txt")
+	for i, block := range strings.Split(page, "```") {
+		text, ok := strings.CutPrefix(block, "sh\n")
+		if i%2 == 0 || !ok {
+			continue
+		}
+		for line := range strings.SplitSeq(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+			line = strings.TrimSpace(line)
+			command, exit, fails := strings.Cut(line, " # exit ")
+			command = replace.Replace(command)
+			switch {
+			case line == "":
+				continue
+			case line == "export WRIT_ROOT=sha256:…":
+				b.WriteString("exec writ root show root.json --json\ncp stdout shown.json\ngetenv WRIT_ROOT shown.json digest\n")
+			case strings.HasPrefix(line, "export "):
+				b.WriteString("env " + strings.TrimPrefix(command, "export ") + "\n")
+			case fails && exit == "3":
+				b.WriteString("exit3 " + command + "\n")
+			case fails:
+				b.WriteString("! exec " + command + "\n")
+			case strings.HasSuffix(command, " &"):
+				b.WriteString("exec " + command + "server&\n")
+			default:
+				b.WriteString("exec " + command + "\n")
+			}
+			n++
+		}
+	}
+	return b.String() + "\n-- pass.txt --\npass\n", n
+}
+
+// Every block of docs/cli.md that says it is for a shell is run.
+func TestDocumentedCommands(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, n := documented(string(page))
+	if n < 50 {
+		t.Fatalf("only %d commands are documented", n)
+	}
+	name := filepath.Join(t.TempDir(), "cli.txtar")
+	if err := os.WriteFile(name, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, name)
+}
+
+// Every command has an example in its help.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	testscript.Run(t, testscript.Params{Files: []string{"testdata/help.txtar"}, Setup: setup, Cmds: map[string]func(*testscript.TestScript, bool, []string){"examples": examples}})
+}
+
+// examples walks over the commands that help lists, and fails if one has no
+// example.
+func examples(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("writ", append(args, "--help")...))
+	text := ts.ReadFile("stdout")
+	_, list, group := strings.Cut(text, "Available Commands:\n")
+	if !group {
+		if !strings.Contains(text, "Examples:") && args[0] != "completion" && args[0] != "help" {
+			ts.Fatalf("writ %s has no example", strings.Join(args, " "))
+		}
+		return
+	}
+	list, _, _ = strings.Cut(list, "\n\n")
+	for line := range strings.SplitSeq(list, "\n") {
+		if f := strings.Fields(line); len(f) > 0 {
+			examples(ts, false, append(args[:len(args):len(args)], f[0]))
+		}
+	}
+}
+
+// A story that is not told would show nothing.
+func TestEveryStoryIsTold(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) != 8 {
+		t.Fatalf("%d stories, %v", len(files), err)
+	}
 }

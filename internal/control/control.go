@@ -68,7 +68,6 @@ type API struct {
 	c       Config
 	writes  bucket
 	guesses bucket
-	slots   chan struct{}
 	sealing sync.Mutex // one guess of the passphrase at a time
 	mu      sync.RWMutex
 	open    *Authority // guarded by mu; nil: sealed
@@ -79,7 +78,7 @@ func New(c Config) (*API, error) {
 	if c.Now == nil || c.Log == nil || c.Unseal == nil || c.Metrics == nil {
 		return nil, fmt.Errorf("%w: incomplete configuration", ErrControl)
 	}
-	a := &API{c: c, slots: make(chan struct{}, maxRequests)}
+	a := &API{c: c}
 	a.writes = bucket{burst: maxWritesBurst, every: maxWriteEvery}
 	a.guesses = bucket{burst: maxUnsealBurst, every: maxUnsealEvery}
 	return a, nil
@@ -147,8 +146,9 @@ func (a *API) Remote() http.Handler { return a.handler(false) }
 
 func (a *API) handler(local bool) http.Handler {
 	mux := http.NewServeMux()
+	slots := make(chan struct{}, maxRequests) // of each listener: strangers cannot take the socket's
 	for _, r := range routes {
-		mux.Handle(r.pattern, a.serve(r, local))
+		mux.Handle(r.pattern, limited(slots, a, a.serve(r, local)))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		a.problem(w, &refusal{http.StatusNotFound, api.CodeNotFound, "there is nothing here", "", "see spec/control.md"})
@@ -156,16 +156,22 @@ func (a *API) handler(local bool) http.Handler {
 	return mux
 }
 
+// limited answers with h as long as there is a slot.
+func limited(slots chan struct{}, a *API, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			h.ServeHTTP(w, r)
+		default:
+			a.problem(w, tooMany("too many requests are under way"))
+		}
+	})
+}
+
 // serve answers one route within its bounds.
 func (a *API) serve(rt route, local bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case a.slots <- struct{}{}:
-			defer func() { <-a.slots }()
-		default:
-			a.problem(w, tooMany("too many requests are under way"))
-			return
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), rt.max)
 		defer cancel()
 		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rt.max)) // not every writer has one

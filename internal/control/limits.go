@@ -24,6 +24,7 @@ const (
 	maxStreamTime  = 15 * time.Minute  // of an export or a backup
 	maxIdleTime    = 120 * time.Second // of a connection between requests
 	maxDrain       = 10 * time.Second  // of the end: what is under way may end
-	// maxRequests bounds requests under way, so that callers cannot take all memory.
+	// maxRequests bounds requests under way on one listener, so that callers cannot
+	// take all memory.
 	maxRequests = 64
 )

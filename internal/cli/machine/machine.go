@@ -109,7 +109,7 @@ func serverCommand(sh *shell.Shell) *cobra.Command {
 	var config string
 	cmd := shell.Command{
 		Use: "server", Short: "Run the gate, the authority and the log",
-		Long: "Runs until it is told to stop. It starts sealed: give it the passphrase of its keys with\nwrit unseal. The first start names the root; the keys are pinned to it from then on.\nIt must not run as root, nor read keys that others may read.",
+		Long: "Runs until it is told to stop. It starts sealed: give it the passphrase of its keys with\nwrit unseal. The first start names the root; the keys are pinned to it from then on.\nRun it as a user of its own; keys that others may read are refused.",
 		Example: "  writ server --config writ/writ.json --root sha256:… --root-file root.json    (first start)\n" +
 			"  writ server --config writ/writ.json",
 		Run: func(ctx context.Context, _ []string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,7 @@ type remark struct {
 type report struct {
 	Alias    string    `json:"alias"`
 	Version  int64     `json:"version"`
+	At       int64     `json:"at"`       // Unix seconds: when the probes take place
 	Examples []verdict `json:"examples"` // the source's own
 	Probes   []verdict `json:"probes"`   // that nobody asked for
 	Warnings []remark  `json:"warnings"`
@@ -98,6 +100,8 @@ func (t *trial) report(examples []example) (*report, error) {
 		}
 		r.Examples = append(r.Examples, v)
 	}
+	t.settle()
+	r.At = t.at
 	for _, x := range t.probes() {
 		v, err := t.verdict(&x)
 		if err != nil {
@@ -143,7 +147,7 @@ func (r *report) show(sh *shell.Shell) {
 	for _, part := range []struct {
 		title string
 		list  []verdict
-	}{{"examples", r.Examples}, {"what it decides", r.Probes}} {
+	}{{"examples", r.Examples}, {"what it decides, on " + time.Unix(r.At, 0).UTC().Format("Monday 2006-01-02 15:04 UTC"), r.Probes}} {
 		if len(part.list) > 0 {
 			sh.Say("\n%s", part.title)
 		}

@@ -250,7 +250,7 @@ func (o *options) operations(d *policy.Document) error {
 		declare(&d.Operations[at].Declaration, a, count[a.method] == 1)
 	}
 	for i, a := range all {
-		d.Rules += rule(a, ruleID(a, i, all), count[a.method] == 1)
+		d.Rules += rule(a, ruleID(a, i, all), foreign(a, all))
 	}
 	return nil
 }
@@ -284,8 +284,31 @@ func ruleID(a *allowance, i int, all []*allowance) string {
 	return id
 }
 
-// rule returns the Cedar rule of a.
-func rule(a *allowance, id string, alone bool) string {
+// foreign returns the members that other rules of a's method have and a has not;
+// nil if a is alone with its method.
+func foreign(a *allowance, all []*allowance) []string {
+	var out []string
+	for _, other := range all {
+		if other == a || other.method != a.method {
+			continue
+		}
+		if out == nil {
+			out = []string{}
+		}
+		for _, m := range other.members {
+			mine := slices.ContainsFunc(a.members, func(x bounded) bool { return x.Path == m.Path })
+			if !mine && m.Type != "any" && !slices.Contains(out, m.Path) {
+				out = append(out, m.Path)
+			}
+		}
+	}
+	return out
+}
+
+// rule returns the Cedar rule of a. Members that only other rules of its method
+// speak of may not be there.
+func rule(a *allowance, id string, foreign []string) string {
+	alone := foreign == nil
 	var when []string
 	if strings.Contains(a.path, "*") {
 		when = append(when, fmt.Sprintf("resource.path like %q", a.path))
@@ -311,6 +334,13 @@ func rule(a *allowance, id string, alone bool) string {
 		}
 		for _, b := range m.bounds {
 			when = append(when, compareRule(where+"."+m.Path, m.Type, b))
+		}
+	}
+	for _, name := range foreign {
+		if inBody(a.method) && len(a.members) == 0 {
+			when = append(when, fmt.Sprintf("!(context has body && context.body has %s)", name))
+		} else {
+			when = append(when, fmt.Sprintf("!(%s has %s)", where, name))
 		}
 	}
 	return fmt.Sprintf("// %s %s%s\n@id(%q)\npermit (principal, action == Action::\"http:%s\", resource)\nwhen {\n  %s\n};\n\n",

@@ -18,6 +18,9 @@ var (
 	// pathForm finds the paths that rules speak of.
 	pathForm = regexp.MustCompile(`resource\.path\s*(?:==|like)\s*"([^"]*)"`)
 	// upperForm finds upper bounds on members of a body or query.
+	// equalForm and lowerForm find what rules want a member to be, for an example.
+	equalForm = regexp.MustCompile(`context\.(?:body|query)\.([A-Za-z0-9_.]+)\s*==\s*(?:"([^"]*)"|(-?[0-9]+))`)
+	lowerForm = regexp.MustCompile(`context\.(?:body|query)\.([A-Za-z0-9_.]+)\s*>=?\s*(-?[0-9]+)`)
 	upperForm = regexp.MustCompile(`context\.(body|query)\.([A-Za-z0-9_.]+)\s*<=?\s*(-?[0-9]+)`)
 	// mintingPaths are paths at which APIs give out credentials.
 	mintingPaths = []string{
@@ -42,6 +45,22 @@ func paths(rules string) []string {
 	return out
 }
 
+// wanted returns values that the rules want members to have, by member: the one
+// that they compare it with, else its lower bound, else its upper.
+func wanted(rules string) map[string]string {
+	out := map[string]string{}
+	for name, n := range bounds(rules) {
+		out[name] = strconv.FormatInt(n, 10)
+	}
+	for _, m := range lowerForm.FindAllStringSubmatch(rules, -1) {
+		out[m[1]] = m[2]
+	}
+	for _, m := range equalForm.FindAllStringSubmatch(rules, -1) {
+		out[m[1]] = m[2] + m[3]
+	}
+	return out
+}
+
 // bounds returns the upper bounds that the rules have on integers, by member.
 func bounds(rules string) map[string]int64 {
 	out := map[string]int64{}
@@ -51,6 +70,22 @@ func bounds(rules string) map[string]int64 {
 		}
 	}
 	return out
+}
+
+// settle moves the trial's time to one at which the policy permits something: a
+// policy for working hours says nothing of its borders at night.
+func (t *trial) settle() {
+	from := t.at
+	for at := from; at < min(from+8*86400, t.law.Document().Expires); at += 3 * 3600 {
+		t.at = at
+		if slices.ContainsFunc(t.probes(), func(x example) bool {
+			d, err := t.decide(&x)
+			return err == nil && d.Permit
+		}) {
+			return
+		}
+	}
+	t.at = from
 }
 
 // probes returns operations that show where the policy's borders are.
@@ -80,7 +115,7 @@ func (t *trial) atPath(o *policy.Operation, method, p string) []example {
 	var out []example
 	for _, purpose := range t.purposes() {
 		x := example{Method: method, Purpose: purpose}
-		fillIn(&x, o, p, nil)
+		t.fillIn(&x, o, p, nil)
 		d, err := t.decide(&x)
 		if err != nil || !d.Permit {
 			continue
@@ -93,7 +128,7 @@ func (t *trial) atPath(o *policy.Operation, method, p string) []example {
 			}
 			for _, v := range []int64{n, n + 1, -1} {
 				y := example{Method: method, Purpose: purpose}
-				fillIn(&y, o, p, map[string]int64{name: v})
+				t.fillIn(&y, o, p, map[string]string{name: strconv.FormatInt(v, 10)})
 				out = append(out, y)
 			}
 		}
@@ -109,9 +144,12 @@ func hasMember(o *policy.Operation, name string) bool {
 	return slices.ContainsFunc(list, func(m op.Member) bool { return m.Path == name && m.Type == "int" })
 }
 
-// fillIn gives x the path, and members of the declared types; set overrides some.
-func fillIn(x *example, o *policy.Operation, p string, set map[string]int64) {
+// fillIn gives x the path, and members as the rules want them, or of the declared
+// types; some override them.
+func (t *trial) fillIn(x *example, o *policy.Operation, p string, some map[string]string) {
 	x.Path = p
+	set := wanted(t.law.Document().Rules)
+	maps.Copy(set, some)
 	q := url.Values{}
 	for _, m := range o.Query {
 		q.Set(m.Path, text(&m, set))
@@ -123,9 +161,9 @@ func fillIn(x *example, o *policy.Operation, p string, set map[string]int64) {
 }
 
 // text returns an example of a member, as text.
-func text(m *op.Member, set map[string]int64) string {
-	if n, ok := set[m.Path]; ok {
-		return strconv.FormatInt(n, 10)
+func text(m *op.Member, set map[string]string) string {
+	if v, ok := set[m.Path]; ok {
+		return v
 	}
 	switch m.Type {
 	case "int":
@@ -139,7 +177,7 @@ func text(m *op.Member, set map[string]int64) string {
 }
 
 // body returns an example of a JSON body, nil if there is none.
-func body(o *policy.Operation, set map[string]int64) json.RawMessage {
+func body(o *policy.Operation, set map[string]string) json.RawMessage {
 	if o.Body == nil || !slices.Contains(o.Body.Types, "application/json") {
 		return nil
 	}
@@ -161,7 +199,7 @@ func body(o *policy.Operation, set map[string]int64) json.RawMessage {
 	return b
 }
 
-func sample(m *op.Member, set map[string]int64) any {
+func sample(m *op.Member, set map[string]string) any {
 	v := text(m, set)
 	switch m.Type {
 	case "int", "decimal", "bool":
@@ -173,7 +211,7 @@ func sample(m *op.Member, set map[string]int64) any {
 }
 
 // form returns an example of a form's body, if the operation takes forms alone.
-func form(o *policy.Operation, set map[string]int64) string {
+func form(o *policy.Operation, set map[string]string) string {
 	if o.Body == nil || slices.Contains(o.Body.Types, "application/json") || !slices.Contains(o.Body.Types, "application/x-www-form-urlencoded") {
 		return ""
 	}
@@ -228,7 +266,7 @@ func (t *trial) permitsNegative(o *policy.Operation, name string) bool {
 		for _, p := range paths(t.law.Document().Rules) {
 			for _, purpose := range t.purposes() {
 				x := example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
-				fillIn(&x, o, p, map[string]int64{name: -1})
+				t.fillIn(&x, o, p, map[string]string{name: "-1"})
 				if d, err := t.decide(&x); err == nil && (d.Permit || d.Denial.Code == op.QuotaExceeded) {
 					return true
 				}
@@ -256,7 +294,7 @@ func (t *trial) minting(probes []verdict) []remark {
 				}
 				for _, purpose := range t.purposes() {
 					x := example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
-					fillIn(&x, o, p, nil)
+					t.fillIn(&x, o, p, nil)
 					if dec, err := t.decide(&x); err == nil && dec.Permit {
 						found[x.Method+" "+p] = true
 					}

@@ -13,7 +13,7 @@ var Quick = gateway.Protocol{Name: "http", New: func(cfg json.RawMessage, h *gat
 	if err != nil {
 		return nil, err
 	}
-	d.(*handler).times = times{header: 800 * time.Millisecond, body: 400 * time.Millisecond, idle: 400 * time.Millisecond}
+	d.(*handler).times = times{header: 800 * time.Millisecond, body: 400 * time.Millisecond, idle: 400 * time.Millisecond, stall: 200 * time.Millisecond}
 	return d, nil
 }}
 

@@ -37,11 +37,11 @@ type handler struct {
 	origin string
 	hall   *gateway.Hall
 	times  times
-	bodies budget // bytes of bodies that are not decided yet
+	bodies budget // bytes of request bodies in memory
 }
 
 // times are the bounds on waiting that tests shorten.
-type times struct{ header, body, idle time.Duration }
+type times struct{ header, body, idle, stall time.Duration }
 
 // New returns a handler for one listener. Unknown fields in cfg are refused.
 func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
@@ -55,12 +55,13 @@ func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 		return nil, errors.New("http: configuration: origin: want scheme://host, and nothing after it")
 	}
 	return &handler{
-		origin: c.Origin, hall: h, times: times{maxHeaderTime, maxBodyTime, maxIdleTime}, bodies: budget{left: maxBodies},
+		origin: c.Origin, hall: h, times: times{maxHeaderTime, maxBodyTime, maxIdleTime, maxClientStall}, bodies: budget{left: maxBodies},
 	}, nil
 }
 
 // Serve implements [gateway.Handler].
 func (h *handler) Serve(ctx context.Context, l net.Listener) error {
+	l = h.hall.Listener(l)
 	s := h.server()
 	done := make(chan error, 1)
 	go func() {
@@ -127,7 +128,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.problem(w, in, err)
 		return
 	}
-	p := &performance{w: w, asked: asked, body: in.message.Body, now: h.hall.Now}
+	p := &performance{w: w, asked: asked, body: in.message.Body, now: h.hall.Now, stall: h.times.stall}
 	if req.Proof.Level == op.Presentation {
 		w.Header().Set("Dpop-Nonce", h.hall.Nonce()) // for the next
 	}

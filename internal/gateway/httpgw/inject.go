@@ -28,7 +28,7 @@ const (
 // HTTPGW-2.
 func render(req *ophttp.Request, a *gateway.Act, at time.Time) (head secret.Bytes, err error) {
 	path, ok := strings.CutPrefix(req.URL, a.Target.Origin)
-	if !ok { //guard:R5 origin-of-target
+	if !ok || !strings.HasPrefix(path, "/") { //guard:R5 origin-of-target
 		return head, fmt.Errorf("http: the operation is for another origin than the target's")
 	}
 	_, host, _ := strings.Cut(a.Target.Origin, "://")

@@ -24,6 +24,8 @@ import (
 )
 
 // TestInjection shows the other places that a secret can go to.
+//
+// SPEC HTTPGW-2
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	for how, tt := range map[string]struct {
@@ -160,7 +162,7 @@ func TestSigV4Secrets(t *testing.T) {
 		if status != 503 || g.Upstream.Connections() != 0 || len(out) != 1 || out[0].Outcome.Class != receipt.NotSent {
 			t.Errorf("%q: status %d, %d connections upstream, %d outcomes", plain, status, g.Upstream.Connections(), len(out))
 		}
-		if strings.Contains(string(g.Logged.Bytes()), plain) {
+		if len(plain) > 1 && strings.Contains(string(g.Logged.Bytes()), plain) {
 			t.Errorf("%q is in the log", plain)
 		}
 	}

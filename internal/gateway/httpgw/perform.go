@@ -22,12 +22,12 @@ type performance struct {
 	scan     *gateway.Scanner
 	conn     *gateway.Conn
 	now      func() time.Time
+	stall    time.Duration   // how long the client may take for the next bytes
 	ctx      context.Context // of the act: ends when it is no longer allowed
 	received uint64
 }
 
-// do sends what the operation says and passes the response on. SPEC HTTPGW-1,
-// HTTPGW-2, HTTPGW-3.
+// do sends what the operation says and passes the response on. SPEC HTTPGW-1.
 func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, error) {
 	req, err := p.asked.Request(p.body)
 	if err != nil { //guard:R5 body-of-operation

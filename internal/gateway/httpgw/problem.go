@@ -53,7 +53,11 @@ func (h *handler) problem(w http.ResponseWriter, in *incoming, err error) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	nonce := w.Header().Get("Dpop-Nonce")
 	clear(w.Header()) // of what a response began with
+	if nonce != "" {
+		w.Header().Set("Dpop-Nonce", nonce)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	if p.Status == http.StatusUnauthorized {

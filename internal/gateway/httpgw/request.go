@@ -47,7 +47,9 @@ func (b *budget) give(n int64) {
 // back to the budget. SPEC HTTPGW-4.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) (*incoming, error) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 { // also for what is refused: the library reads on
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.times.body))
+		c := http.NewResponseController(w)
+		c.SetReadDeadline(time.Now().Add(h.times.body))
+		c.EnableFullDuplex() // or it would read on before it lets us refuse
 	}
 	if len(r.TransferEncoding) > 0 || r.ContentLength < 0 { //guard:R15 framing
 		return nil, refuse(http.StatusLengthRequired, "a request has a Content-Length, and no Transfer-Encoding")
@@ -114,6 +116,8 @@ func fields(h http.Header) [][2]string {
 	return out
 }
 
+// session returns the session of the credential in the request, or of the one that
+// it refers to. SPEC HTTPGW-8.
 func (h *handler) session(in *incoming) (*gateway.Session, error) {
 	chain, ref, err := in.message.Credential()
 	if err != nil {

@@ -65,6 +65,7 @@ func newGate(t *testing.T, change func(*policy.Document)) *testgate.Gate {
 // TestSentIsWhatWasDecided shows that what goes upstream is written from the
 // operation.
 //
+// SPEC HTTPGW-1
 // R5 R15
 func TestSentIsWhatWasDecided(t *testing.T) {
 	t.Parallel()
@@ -108,6 +109,7 @@ func TestSentIsWhatWasDecided(t *testing.T) {
 
 // TestRefusedRequests shows requests that reach nothing, each with its code.
 //
+// SPEC HTTPGW-4, HTTPGW-5, HALL-8
 // R3 R3/http R9 R13 R15 R4
 // A10 A11
 // guard: framing, trailers
@@ -199,6 +201,7 @@ func TestProofIsForThisGate(t *testing.T) {
 // TestWhereConnectionsGo shows that the secret goes where the policy says: to the
 // pinned key, at an address that was checked.
 //
+// SPEC HALL-5
 // A6 R7
 // guard: private-address
 func TestWhereConnectionsGo(t *testing.T) {

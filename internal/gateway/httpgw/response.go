@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -16,13 +17,12 @@ import (
 
 // passed are the headers of a response that reach the holder beside those the
 // policy lists. What mints or carries credentials is not among them.
-var passed = []string{
-	"cache-control", "content-language", "content-type", "date", "etag", "expires", "last-modified", "link",
-	"location", "request-id", "retry-after", "vary", "x-request-id",
+var passed = map[string]bool{
+	"Cache-Control": true, "Content-Language": true, "Content-Type": true, "Date": true, "Etag": true, "Expires": true,
+	"Last-Modified": true, "Link": true, "Location": true, "Request-Id": true, "Retry-After": true, "Vary": true, "X-Request-Id": true,
 }
 
-// pass scans and passes on a response: at once as it comes if it is a stream,
-// otherwise too, but with its first bytes held until they are scanned.
+// pass scans and passes on a response. SPEC HTTPGW-9, HTTPGW-10.
 func (p *performance) pass(resp *http.Response, c *gateway.Response) error {
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" { //guard:A16 content-encoding
 		return refuse(http.StatusBadGateway, "its encoding cannot be scanned")
@@ -43,7 +43,7 @@ func (p *performance) pass(resp *http.Response, c *gateway.Response) error {
 	if resp.ContentLength >= 0 {
 		p.w.Header().Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
 	}
-	if err := p.stream(resp, limit); err != nil {
+	if err := p.responseBody(resp, limit); err != nil {
 		return err
 	}
 	return p.trailers(resp)
@@ -51,51 +51,73 @@ func (p *performance) pass(resp *http.Response, c *gateway.Response) error {
 
 // header scans all of the response's header and keeps what may pass.
 func (p *performance) header(resp *http.Response, c *gateway.Response) error {
+	texts := append(make([]string, 0, 32), resp.Status)
 	for name, values := range resp.Header {
 		for _, v := range values {
-			if err := p.scan.Text(name + ": " + v); err != nil { //guard:R2 scan-header
-				return err
-			}
+			texts = append(texts, name, v)
 		}
-		if n := strings.ToLower(name); slices.Contains(passed, n) || slices.Contains(c.Headers, n) {
+		if passed[name] || slices.ContainsFunc(c.Headers, func(h string) bool { return strings.EqualFold(h, name) }) {
 			p.w.Header()[name] = values
 		}
 	}
-	return p.scan.Text(resp.Status)
+	if err := p.scan.Text(texts...); err != nil { //guard:R2 scan-header
+		return err
+	}
+	return nil
 }
 
 func (p *performance) trailers(resp *http.Response) error {
 	for name, values := range resp.Trailer { // read to its end: the trailer is there
-		if err := p.scan.Text(name + ": " + strings.Join(values, ", ")); err != nil { //guard:R2 scan-trailer
+		if err := p.scan.Text(name, strings.Join(values, ", ")); err != nil { //guard:R2 scan-trailer
 			return err
 		}
 	}
 	return nil
 }
 
-// stream passes the body on in pieces.
-func (p *performance) stream(resp *http.Response, limit int64) error {
-	live := resp.ContentLength < 0
-	buf := make([]byte, 32<<10)
-	var held []byte
-	flush := func(end bool) error {
-		if !p.answered && !end && !live && len(held) < maxHoldBytes {
-			return nil
-		}
-		if !p.answered {
-			p.answered = true
-			p.w.WriteHeader(resp.StatusCode)
-		}
-		if _, err := p.w.Write(held); err != nil {
-			return err
-		}
-		held = held[:0]
-		if live {
-			return http.NewResponseController(p.w).Flush()
-		}
-		return nil
+// buffers are what responses are read into.
+var buffers = sync.Pool{New: func() any { return new([holdBytes]byte) }}
+
+// responseBody passes the body on: whole if it is known to be small, else in pieces.
+func (p *performance) responseBody(resp *http.Response, limit int64) error {
+	buf := buffers.Get().(*[holdBytes]byte)
+	defer buffers.Put(buf)
+	if resp.ContentLength < 0 || resp.ContentLength > holdBytes {
+		return p.stream(resp, limit, buf[:])
 	}
-	for {
+	b := buf[:resp.ContentLength]
+	if resp.Body == http.NoBody { // to HEAD, whatever length it says
+		b = nil
+	}
+	n, err := io.ReadFull(resp.Body, b)
+	if p.received = uint64(n); err != nil {
+		return err
+	}
+	if err := p.scan.Whole(b); err != nil { //guard:R2 scan-body
+		return err
+	}
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	return p.answer(resp.StatusCode, b)
+}
+
+// answer sends bytes of the body, and before the first of them the status.
+func (p *performance) answer(status int, b []byte) error {
+	if !p.answered {
+		p.answered = true
+		p.w.WriteHeader(status)
+	}
+	_, err := p.w.Write(b)
+	return err
+}
+
+// stream passes the body on in pieces: each as it comes if there is no telling how
+// many there will be.
+func (p *performance) stream(resp *http.Response, limit int64, buf []byte) error {
+	live := resp.ContentLength < 0
+	control := http.NewResponseController(p.w)
+	for end := false; !end; {
 		p.conn.SetReadDeadline(time.Now().Add(maxStreamIdle))
 		n, err := resp.Body.Read(buf)
 		p.received += uint64(n)
@@ -106,22 +128,40 @@ func (p *performance) stream(resp *http.Response, limit int64) error {
 		if serr != nil {
 			return serr
 		}
-		held = append(held, out...)
 		if p.ctx.Err() != nil { // a target that sees us leave may end its stream properly
 			return context.Cause(p.ctx)
 		}
-		if err == io.EOF {
-			held = append(held, p.scan.Rest()...)
-			return flush(true)
+		if end = err == io.EOF; end {
+			out = append(out, p.scan.Rest()...)
+		} else if err != nil {
+			return err
+		}
+		if len(out) == 0 && !end && !(live && !p.answered) {
+			continue
+		}
+		control.SetWriteDeadline(time.Now().Add(p.stall))
+		err = p.answer(resp.StatusCode, out)
+		if err == nil && live && !end && !p.ends() {
+			err = control.Flush()
 		}
 		if err != nil {
 			return err
 		}
-		if err := flush(false); err != nil {
-			return err
-		}
+		control.SetWriteDeadline(time.Time{}) // between events there is no hurry
 	}
+	return nil
 }
+
+// ends reports whether the end of a chunked body is here already: what was passed
+// on goes out with it.
+func (p *performance) ends() bool {
+	b, err := p.conn.Reader.Peek(min(p.conn.Reader.Buffered(), len(lastChunk)))
+	return err == nil && string(b) == lastChunk
+}
+
+// lastChunk ends a chunk and the body, without trailers. Source: RFC 9112, section
+// 7.1.
+const lastChunk = "\r\n0\r\n\r\n"
 
 // redact passes a JSON body on without the members that the policy takes out.
 // What cannot be parsed is not passed on at all.
@@ -145,14 +185,11 @@ func (p *performance) redact(resp *http.Response, c *gateway.Response, limit int
 		}
 		b = canon.AppendJSON(nil, v)
 	}
-	if _, err := p.scan.Next(b); err != nil {
+	if err := p.scan.Whole(b); err != nil { //guard:R2 scan-redacted
 		return err
 	}
 	p.w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	p.answered = true
-	p.w.WriteHeader(resp.StatusCode)
-	_, err = p.w.Write(b)
-	return err
+	return p.answer(resp.StatusCode, b)
 }
 
 // remove takes the members at the path out of v, through arrays too.

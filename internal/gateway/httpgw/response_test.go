@@ -40,8 +40,9 @@ func pieces(w http.ResponseWriter, s string, n int) {
 
 // TestReflectedSecretIsStopped shows a target that echoes the secret.
 //
+// SPEC HTTPGW-10
 // R2 R2/http A16 A8
-// guard: scan-stream, scan-text, scan-header, scan-trailer
+// guard: scan-stream, scan-whole, scan-header, scan-trailer, scan-body
 func TestReflectedSecretIsStopped(t *testing.T) {
 	t.Parallel()
 	s := testkit.Plain
@@ -130,6 +131,7 @@ func TestResponsePasses(t *testing.T) {
 // TestResponseHeaders shows that response headers pass by list, and that no
 // redirect is followed.
 //
+// SPEC HTTPGW-9
 // A8
 func TestResponseHeaders(t *testing.T) {
 	t.Parallel()
@@ -158,8 +160,9 @@ func TestResponseHeaders(t *testing.T) {
 // TestResponseConstraints shows that what the policy demands of a result is
 // applied, or there is no result.
 //
+// SPEC HTTPGW-10
 // R7 R7/http
-// guard: response-size-stream, redact-json-only, content-encoding, upgrade
+// guard: response-size-stream, redact-json-only, content-encoding, upgrade, scan-redacted
 func TestResponseConstraints(t *testing.T) {
 	t.Parallel()
 	const card = "4242-4242"
@@ -176,6 +179,10 @@ func TestResponseConstraints(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, `{"id":1,"card":"`+card+`","items":[{"card":"`+card+`","n":2}]}`)
 		}, true},
+		"the secret beside them": {redact, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"card":"`+card+`","key":"`+testkit.Plain+`"}`)
+		}, false},
 		"not JSON": {redact, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			io.WriteString(w, `{"id":1,"n":2,"card":"`+card+`"}`)

@@ -28,7 +28,7 @@ func parseAWS(s []byte) (awsKey, error) {
 	if bytes.HasPrefix(s, []byte("{")) {
 		d := json.NewDecoder(bytes.NewReader(s))
 		d.DisallowUnknownFields()
-		if d.Decode(&k) != nil {
+		if d.Decode(&k) != nil { //secret:string as below
 			k = awsKey{}
 		}
 	} else {

@@ -142,6 +142,7 @@ func (w way) dial(t testing.TB, g *testgate.Gate) net.Conn {
 
 // TestSuite runs what every gateway must do.
 //
+// SPEC HALL-1, HALL-2, HALL-3, HALL-4
 // R2 R3/http R5 R11 R13 R15 R16 R20 R28 R43 R56 R59
 // A3 A6 A13
 // guard: decision-respected, use-decided, opened-before-act

@@ -1,4 +1,4 @@
-package policy
+package law
 
 import (
 	"fmt"
@@ -44,10 +44,10 @@ func (l ruleList) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	}
 }
 
-// ParseRules returns the rules in text. Every rule must carry an @id that no
+// Parse returns the rules in text. Every rule must carry an @id that no
 // other has; outside string literals the text is ASCII. Errors wrap [ErrRules].
 // SPEC POLICY-5.
-func ParseRules(text string) (*Rules, error) {
+func Parse(text string) (*Rules, error) {
 	if err := checkASCII(text); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func ParseRules(text string) (*Rules, error) {
 	seen := make(map[string]bool)
 	for i, p := range list {
 		id, ok := p.Annotations()["id"]
-		if !ok || checkName(string(id)) != nil || seen[string(id)] {
+		if !ok || CheckName(string(id)) != nil || seen[string(id)] { //guard:R14 rule-id
 			return nil, fmt.Errorf("%w: rule %d at line %d: @id(\"…\") is missing, not a name, or another rule's", ErrRules, i+1, p.Position().Line)
 		}
 		seen[string(id)] = true
@@ -123,14 +123,14 @@ func (r *Rules) readsInto(m map[string]bool) {
 	}
 }
 
-// ParseBlockRules returns the rules of a credential block, at most
-// [MaxBlockRulesBytes]. A block of forbids alone gets an implicit permit for
+// ParseBlock returns the rules of a credential block, at most
+// [MaxBlockBytes]. A block of forbids alone gets an implicit permit for
 // everything, since its parent bounds it; a policy never does (A20).
-func ParseBlockRules(text string) (*Rules, error) {
-	if len(text) > MaxBlockRulesBytes {
-		return nil, fmt.Errorf("%w: %d bytes in a block; at most %d", ErrRules, len(text), MaxBlockRulesBytes)
+func ParseBlock(text string) (*Rules, error) {
+	if len(text) > MaxBlockBytes { //guard:A18 block-rules-bound
+		return nil, fmt.Errorf("%w: %d bytes in a block; at most %d", ErrRules, len(text), MaxBlockBytes)
 	}
-	r, err := ParseRules(text)
+	r, err := Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func ParseBlockRules(text string) (*Rules, error) {
 // the rules it is given.
 func (r *Rules) index() {
 	for _, x := range r.all {
-		if x.override {
+		if x.override { //guard:R37 override-inert
 			continue // inert until an override is in force, which this version has not
 		}
 		actions, scoped := scopeActions((*ast.Policy)(x.policy.AST()))
@@ -173,7 +173,7 @@ func scopeActions(p *ast.Policy) ([]string, bool) {
 	case ast.ScopeTypeInSet:
 		var out []string
 		for _, e := range s.Entities {
-			if !contains(out, string(e.ID)) {
+			if !slices.Contains(out, string(e.ID)) {
 				out = append(out, string(e.ID))
 			}
 		}
@@ -216,7 +216,7 @@ func checkASCII(text string) error {
 			if end < 0 {
 				end = len(text) - i
 			}
-			if !isASCII(text[i : i+end]) {
+			if !isASCII(text[i : i+end]) { //guard:A18 comment-ascii
 				return fmt.Errorf("%w: line %d: a comment that is not ASCII", ErrRules, line)
 			}
 			i += end - 1

@@ -1,4 +1,4 @@
-package policy
+package law
 
 import (
 	"errors"
@@ -48,20 +48,19 @@ func (e *entities) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
 
 // request returns q as Cedar sees it, with the entities it refers to. Of the
 // context it has what the rules name; all of it is bounded, named or not.
-func (v *Verified) request(q *Question, view *op.View, reads map[string]bool) (cedar.Request, *entities, error) {
+func (l *Law) request(q *Question, view *op.View, reads map[string]bool) (cedar.Request, *entities, error) {
 	resource, err := toRecord(view.Resource)
 	if err != nil {
 		return cedar.Request{}, nil, err
 	}
-	at := v.law.sites[q.Target]
+	at, ok := l.sites[q.Target]
+	if !ok {
+		return cedar.Request{}, nil, errors.New("unknown target")
+	}
 	rid := cedar.NewEntityUID(cedar.EntityType(entityType(opType(q.Operation.Type))), "operation")
 	context := make(cedar.RecordMap, len(commonContext)+len(view.Context))
-	for _, k := range sortedKeys(view.Context) { // in one order, so that the first error is always the same
-		x, err := value(view.Context[k])
-		if err != nil {
-			return cedar.Request{}, nil, fmt.Errorf("%s: %w", k, err)
-		}
-		context[cedar.String(k)] = x
+	if err := fill(context, view.Context); err != nil {
+		return cedar.Request{}, nil, err
 	}
 	for _, f := range commonContext {
 		if reads[f.Name] {
@@ -101,7 +100,7 @@ func (q *Question) common(name string, at *site) cedar.Value {
 	case "labels":
 		return set(q.Labels)
 	}
-	panic("policy: no value for context." + name)
+	panic("law: no value for context." + name)
 }
 
 // opType returns the type without its version: "http" of "http/1".
@@ -126,14 +125,25 @@ func toRecord(m map[string]any) (cedar.Record, error) {
 		return cedar.Record{}, nil
 	}
 	r := make(cedar.RecordMap, len(m))
-	for _, k := range sortedKeys(m) {
-		x, err := value(m[k])
-		if err != nil {
-			return cedar.Record{}, fmt.Errorf("%s: %w", k, err)
-		}
-		r[cedar.String(k)] = x
+	if err := fill(r, m); err != nil {
+		return cedar.Record{}, err
 	}
 	return cedar.NewRecord(r), nil
+}
+
+// fill puts the values of m into r. Its error is that of the first bad one by
+// name, whatever the order of the map.
+func fill(r cedar.RecordMap, m map[string]any) error {
+	var bad string
+	var first error
+	for k, x := range m {
+		v, err := value(x)
+		if err != nil && (first == nil || k < bad) {
+			bad, first = k, fmt.Errorf("%s: %w", k, err)
+		}
+		r[cedar.String(k)] = v
+	}
+	return first
 }
 
 // value returns x as a Cedar value, if it is of a known type and no string in it
@@ -153,8 +163,8 @@ func value(x any) (cedar.Value, error) {
 		}
 		return d, nil
 	case []string:
-		if len(x) > maxListed { //guard:A18 rule-set-bound
-			return nil, fmt.Errorf("set of %d; rules see at most %d", len(x), maxListed)
+		if len(x) > maxSetItems { //guard:A18 rule-set-bound
+			return nil, fmt.Errorf("set of %d; rules see at most %d", len(x), maxSetItems)
 		}
 		for _, s := range x {
 			if err := boundedString(s); err != nil {

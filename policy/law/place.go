@@ -1,4 +1,4 @@
-package policy
+package law
 
 import (
 	"fmt"
@@ -40,6 +40,10 @@ func checkPlace(s *resolved.Schema, shapes []resolved.AppliesTo, n ast.IsNode) e
 		base, name = n.Arg, n.Value
 	case ast.NodeTypeHasTag, ast.NodeTypeGetTag:
 		return fmt.Errorf("no entity has tags")
+	case ast.NodeTypeIs:
+		return checkEntity(s, n.EntityType)
+	case ast.NodeTypeIsIn:
+		return checkEntity(s, n.EntityType)
 	default:
 		return nil
 	}
@@ -49,12 +53,19 @@ func checkPlace(s *resolved.Schema, shapes []resolved.AppliesTo, n ast.IsNode) e
 	return nil
 }
 
+func checkEntity(s *resolved.Schema, t types.EntityType) error {
+	if _, ok := s.Entities[t]; !ok { //guard:A21 rule-entity-exists
+		return fmt.Errorf("no operation has the type %q", t)
+	}
+	return nil
+}
+
 // shapesOf returns what the actions in p's scope look like.
 func shapesOf(s *resolved.Schema, p *ast.Policy) []resolved.AppliesTo {
 	actions, scoped := scopeActions(p)
 	var out []resolved.AppliesTo
 	for uid, a := range s.Actions {
-		if a.AppliesTo != nil && (!scoped || contains(actions, string(uid.ID))) && reaches(p.Resource, a.AppliesTo.Resources) {
+		if a.AppliesTo != nil && (!scoped || slices.Contains(actions, string(uid.ID))) && reaches(p.Resource, a.AppliesTo.Resources) {
 			out = append(out, *a.AppliesTo)
 		}
 	}

@@ -1,0 +1,220 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/testgate"
+	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/proof"
+	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/secret"
+)
+
+// idle is a handler that takes no connections.
+type idle struct{}
+
+func (idle) Serve(ctx context.Context, _ net.Listener) error {
+	<-ctx.Done()
+	return nil
+}
+
+// newHall returns a running gate and its hall.
+func newHall(t *testing.T) (*testgate.Gate, *gateway.Hall) {
+	t.Helper()
+	halls := make(chan *gateway.Hall, 1)
+	door := testgate.Door{
+		Protocol: gateway.Protocol{Name: "http", New: func(_ json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
+			halls <- h
+			return idle{}, nil
+		}},
+		Config: func(string) json.RawMessage { return nil },
+	}
+	g := testgate.New(t, testgate.Config{Upstream: testgate.NewUpstream(t, nil), Doors: []testgate.Door{door}})
+	return g, <-halls
+}
+
+// ask is a request to read an order, proven afresh.
+func ask(t *testing.T, g *testgate.Gate) *gateway.Request {
+	t.Helper()
+	o := g.Operation(t, "GET", "/v1/orders/1", "")
+	return &gateway.Request{Action: "http:GET", Target: testkit.Target, Operation: o, Proof: gateway.Proof{
+		Level: op.Signed, Purpose: "refund", Replay: canon.Hash(credential.NewID()), ReplayEnd: testkit.Now + 90, Evidence: []byte("signed"),
+	}}
+}
+
+// TestUseEnds shows that an act is called once for a permit, leaves an outcome
+// however it ends, and no secret behind.
+//
+// SPEC HALL-1, HALL-2, HALL-3
+// R2 R13 R16
+// guard: use-decided, act-wiped, panic-recorded
+func TestUseEnds(t *testing.T) {
+	t.Parallel()
+	failed := errors.New("failed")
+	for name, tt := range map[string]struct {
+		act   func() (gateway.Outcome, error)
+		class receipt.Class
+		fails bool
+	}{
+		"well":      {func() (gateway.Outcome, error) { return gateway.Outcome{Class: gateway.OK}, nil }, gateway.OK, false},
+		"badly":     {func() (gateway.Outcome, error) { return gateway.Outcome{Class: gateway.Failed}, failed }, gateway.Failed, true},
+		"in panic":  {func() (gateway.Outcome, error) { panic("at the disco") }, gateway.Unknown, true},
+		"not begun": {func() (gateway.Outcome, error) { return gateway.Outcome{Class: gateway.NotSent}, failed }, gateway.NotSent, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, h := newHall(t)
+			s, err := h.Session(g.Wide(1).Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kept secret.Bytes
+			called := 0
+			r := ask(t, g)
+			err = s.Use(t.Context(), r, func(_ context.Context, a *gateway.Act) (gateway.Outcome, error) {
+				called++
+				kept = a.Secret
+				a.Secret.Use(func(b []byte) error {
+					if string(b) != testkit.Plain {
+						t.Error("not the secret")
+					}
+					return nil
+				})
+				return tt.act()
+			})
+			if (err != nil) != tt.fails || called != 1 {
+				t.Errorf("%v, called %d times", err, called)
+			}
+			kept.Use(func(b []byte) error {
+				if len(b) > 0 {
+					t.Error("the secret is still there")
+				}
+				return nil
+			})
+			if out := g.Receipts(receipt.Outcome); len(out) != 1 || out[0].Outcome.Class != tt.class {
+				t.Errorf("%d outcomes", len(out))
+			}
+			if tt.class == gateway.NotSent {
+				return // its proof may be used again
+			}
+			err = s.Use(t.Context(), r, func(context.Context, *gateway.Act) (gateway.Outcome, error) {
+				called++
+				return gateway.Outcome{}, nil
+			})
+			if d, ok := errors.AsType[*op.Denial](err); !ok || d.Code != op.Replayed || called != 1 {
+				t.Errorf("the same once more: %v, called %d times", err, called)
+			}
+			if strings.Contains(string(g.Logged.Bytes()), "disco") {
+				t.Error("the log holds what the panic said")
+			}
+		})
+	}
+}
+
+// TestSessions shows credentials that begin no session, and channels that prove
+// nothing.
+//
+// SPEC HALL-6, HALL-8
+// R18
+// guard: channel-key
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	g, h := newHall(t)
+	c := g.Wide(1)
+	for name, b := range map[string][]byte{
+		"empty": nil, "cut short": c.Bytes()[:100], "too large": bytes.Repeat([]byte{0}, credential.MaxBytes+1),
+	} {
+		if _, err := h.Session(b); err == nil {
+			t.Errorf("%s: a session", name)
+		}
+	}
+	if n := g.Server.Tallied()[op.CredentialInvalid]; n != 3 {
+		t.Errorf("%d refusals tallied", n)
+	}
+	if _, ok, err := h.SessionByDigest(c.Digest()); ok || err != nil {
+		t.Errorf("an unknown credential: %v, %v", ok, err)
+	}
+	s, err := h.Session(c.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := h.SessionByDigest(c.Digest()); !ok || err != nil {
+		t.Errorf("a known credential: %v, %v", ok, err)
+	}
+	for name, spki := range map[string][]byte{"none": nil, "empty": {}, "another": []byte("key")} {
+		_, err := s.ProveChannel(spki, &proof.Invocation{Audience: testkit.Domain})
+		if d, ok := errors.AsType[*op.Denial](err); !ok || d.Code != op.ProofRequired {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestConnectionBound shows that a connection too many is closed at once, and
+// that a place is given back once.
+//
+// SPEC HALL-9
+// R11
+// guard: connection-bound
+func TestConnectionBound(t *testing.T) {
+	t.Parallel()
+	_, h := newHall(t)
+	gateway.SetPlaces(h, 2)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := h.Listener(inner)
+	t.Cleanup(func() { l.Close() })
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	dial()
+	first := <-accepted
+	dial()
+	second := <-accepted
+	many := dial()
+	many.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := many.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a connection too many: %v", err)
+	}
+	first.Close()
+	first.Close()
+	dial()
+	third := <-accepted
+	many = dial()
+	many.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := many.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a place that was given back twice: %v", err)
+	}
+	second.Close()
+	third.Close()
+}
