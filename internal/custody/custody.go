@@ -178,7 +178,7 @@ func (s *source) statement() (*seal.Signed, error) { return seal.ParseStatement(
 // source rechecks policy, revocation and secret.
 func (c *Custody) source(p *permit.Permit) (src source, err error) {
 	viewErr := c.c.Laws.View(func(z *zone.Zone) {
-		src.policy, err = inForce(z, p.Alias, p.Policy, c.c.Gate)
+		src.policy, err = c.inForce(z, p)
 		if err != nil {
 			return
 		}
@@ -195,17 +195,20 @@ func (c *Custody) source(p *permit.Permit) (src source, err error) {
 	return src, err
 }
 
-// inForce returns the policy if it is what decides for alias now, and neither it
-// nor this gate is revoked.
-func inForce(z *zone.Zone, alias string, id canon.Digest, gate string) (*policy.Verified, error) {
-	p, ok := z.InForce(alias)
-	if !ok || p.ID() != id { //guard:R20 open-policy-in-force
+// inForce returns p's policy if it is what decides for its alias now, the root is
+// in time, and neither the policy nor this gate is revoked.
+func (c *Custody) inForce(z *zone.Zone, p *permit.Permit) (*policy.Verified, error) {
+	v, ok := z.InForce(p.Alias)
+	if !ok || v.ID() != p.Policy { //guard:R20 open-policy-in-force
 		return nil, fmt.Errorf("%w: its policy is no longer in force", ErrPermit)
 	}
-	if z.Revoked(zone.RevokePolicy, id) || z.Revoked(zone.RevokeGate, canon.Hash([]byte(gate))) { //guard:R28 open-revoked
+	if z.CheckRoot(c.c.Now()) != nil { //guard:R27 open-root-in-time
+		return nil, fmt.Errorf("%w: the root has expired", ErrPermit)
+	}
+	if z.Revoked(zone.RevokePolicy, p.Policy) || z.Revoked(zone.RevokeGate, canon.Hash([]byte(c.c.Gate))) { //guard:R28 open-revoked
 		return nil, fmt.Errorf("%w: its policy or this gate is revoked", ErrPermit)
 	}
-	return p, nil
+	return v, nil
 }
 
 // open opens the secret, keeps it, and returns a copy.
@@ -332,7 +335,7 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Verified, err error) {
 	viewErr := c.c.Laws.View(func(z *zone.Zone) {
 		src.root = z.Root()
-		target, err = inForce(z, p.Alias, p.Policy, c.c.Gate)
+		target, err = c.inForce(z, p)
 		if err != nil {
 			return
 		}

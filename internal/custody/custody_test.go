@@ -185,25 +185,29 @@ func TestOnePermitManyThreads(t *testing.T) {
 // CUST-2.
 //
 // R5 R16 R18 R28 R29 R59 A3 A5
-// guard: permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-policy-in-force, open-revoked
+// guard: open-root-in-time, permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-policy-in-force, open-revoked
 func TestBadPermits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, p *permit.Permit){
-		"empty":            func(_ *world, p *permit.Permit) { *p = permit.Permit{Expires: p.Expires} },
-		"no nonce":         func(_ *world, p *permit.Permit) { p.Nonce = [16]byte{} },
-		"expired":          func(w *world, p *permit.Permit) { w.now += permit.MaxLifetime },
-		"for too long":     func(_ *world, p *permit.Permit) { p.Expires++ },
-		"no intent":        func(w *world, p *permit.Permit) { clear(w.intents) },
-		"another intent":   func(_ *world, p *permit.Permit) { p.Intent.Digest[0] ^= 1 },
-		"another target":   func(_ *world, p *permit.Permit) { p.Target = "bank" },
-		"another alias":    func(_ *world, p *permit.Permit) { p.Alias = "payments/other" },
-		"another zone":     func(_ *world, p *permit.Permit) { p.Zone[0] ^= 1 },
-		"another policy":   func(_ *world, p *permit.Permit) { p.Policy[0] ^= 1 },
-		"another secret":   func(_ *world, p *permit.Permit) { p.SecretID = "other" },
-		"another version":  func(_ *world, p *permit.Permit) { p.Version = 2 },
-		"another blob":     func(_ *world, p *permit.Permit) { p.Sealed[0] ^= 1 },
-		"policy revoked":   func(w *world, _ *permit.Permit) { w.revoke(zone.RevokePolicy, w.Policy.ID()) },
-		"gate revoked":     func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) },
+		"empty":           func(_ *world, p *permit.Permit) { *p = permit.Permit{Expires: p.Expires} },
+		"no nonce":        func(_ *world, p *permit.Permit) { p.Nonce = [16]byte{} },
+		"expired":         func(w *world, p *permit.Permit) { w.now += permit.MaxLifetime },
+		"for too long":    func(_ *world, p *permit.Permit) { p.Expires++ },
+		"no intent":       func(w *world, p *permit.Permit) { clear(w.intents) },
+		"another intent":  func(_ *world, p *permit.Permit) { p.Intent.Digest[0] ^= 1 },
+		"another target":  func(_ *world, p *permit.Permit) { p.Target = "bank" },
+		"another alias":   func(_ *world, p *permit.Permit) { p.Alias = "payments/other" },
+		"another zone":    func(_ *world, p *permit.Permit) { p.Zone[0] ^= 1 },
+		"another policy":  func(_ *world, p *permit.Permit) { p.Policy[0] ^= 1 },
+		"another secret":  func(_ *world, p *permit.Permit) { p.SecretID = "other" },
+		"another version": func(_ *world, p *permit.Permit) { p.Version = 2 },
+		"another blob":    func(_ *world, p *permit.Permit) { p.Sealed[0] ^= 1 },
+		"policy revoked":  func(w *world, _ *permit.Permit) { w.revoke(zone.RevokePolicy, w.Policy.ID()) },
+		"gate revoked":    func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) },
+		"root expired": func(w *world, p *permit.Permit) {
+			w.now += 200 * 86400
+			p.Expires = w.now + permit.MaxLifetime
+		},
 		"policy succeeded": func(w *world, _ *permit.Permit) { w.succeed() },
 		"secret renewed": func(w *world, p *permit.Permit) {
 			v := testkit.Value("sk_live_another_one_of_them")

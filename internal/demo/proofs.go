@@ -161,10 +161,14 @@ func (s *story) replay(ctx context.Context) error {
 			return err
 		}
 		var p *policy.Verified
-		if err := s.w.server.View(func(z *zone.Zone) { p, _ = z.Policy(x.r.Policy) }); err != nil {
+		var root *policy.Root
+		if err := s.w.server.View(func(z *zone.Zone) {
+			p, _ = z.Policy(x.r.Policy)
+			root = z.RootAt(x.r.At().Unix())
+		}); err != nil {
 			return err
 		}
-		res, err := audit.Replay(x.r, ev, p, s.w.root)
+		res, err := audit.Replay(x.r, ev, p, root)
 		if res.Grade == audit.GateWord && err == nil {
 			continue
 		}

@@ -248,6 +248,9 @@ func (g *Gate) resolveIn(z *zone.Zone, q *question) *op.Denial {
 		return op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias")
 	}
 	q.law.policy, q.law.root = p, z.Root()
+	if z.CheckRoot(q.r.At.Unix()) != nil { //guard:R27 root-in-time
+		return op.Deny(op.PolicyExpired, "the root has expired; sign a new one")
+	}
 	if z.Revoked(zone.RevokePolicy, p.ID()) { //guard:R28 policy-revoked
 		return op.Deny(op.Revoked, "the policy is revoked")
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/gate"
@@ -59,7 +60,7 @@ func TestOrder(t *testing.T) {
 // must not decide. SPEC GATE-3.
 //
 // R4 R6 R11 R19 R27 R28 R30 R31 R43 A22
-// guard: clock-set-back, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
+// guard: root-in-time, clock-set-back, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -67,8 +68,12 @@ func TestResolve(t *testing.T) {
 		want   op.Code
 	}{
 		"log does not answer": {func(w *world, _ *gate.Request) { w.law = errors.New("down") }, op.PolicyStale},
-		"stale":               {func(w *world, _ *gate.Request) { w.fresh = testkit.Now - 61 }, op.PolicyStale},
-		"clock set back":      {func(w *world, _ *gate.Request) { w.floor = testkit.Now + 31 }, op.StateUnavailable},
+		"root expired": {func(w *world, r *gate.Request) {
+			r.At = r.At.Add(200 * 24 * time.Hour)
+			w.fresh = r.At.Unix()
+		}, op.PolicyExpired},
+		"stale":          {func(w *world, _ *gate.Request) { w.fresh = testkit.Now - 61 }, op.PolicyStale},
+		"clock set back": {func(w *world, _ *gate.Request) { w.floor = testkit.Now + 31 }, op.StateUnavailable},
 		"signed for another policy": {func(_ *world, r *gate.Request) {
 			r.Policy = &canon.Digest{1}
 		}, op.PolicyChanged},

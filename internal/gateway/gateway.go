@@ -95,6 +95,7 @@ type Hall struct {
 	nonces secret.Bytes // key of the nonces that this process offers
 	mu     sync.Mutex
 	chains map[canon.Digest]known // guarded by mu; parsed, by digest of their bytes
+	size   int                    // guarded by mu; bytes of chains
 	acts   map[*act]struct{}      // guarded by mu; under way
 }
 
@@ -154,10 +155,12 @@ func (h *Hall) Session(b []byte) (*Session, error) {
 		}
 		c = known{chain, spkiOf(chain.Holder())}
 		h.mu.Lock()
-		if len(h.chains) >= maxKnownChains {
-			clear(h.chains)
+		if len(h.chains) >= maxKnownChains || h.size+len(b) > maxKnownBytes {
+			clear(h.chains) // anybody can fill it, and lose others no more than a parse or a 428
+			h.size = 0
 		}
 		h.chains[d] = c
+		h.size += len(b)
 		h.mu.Unlock()
 	}
 	return h.session(c)

@@ -9,6 +9,7 @@ const (
 	maxIdleUpstream  = 30 * time.Second // an unused upstream connection is closed after it
 	maxIdlePerKey    = 64               // unused upstream connections of one credential to one target
 	maxKnownChains   = 8192             // parsed credentials kept by digest
+	maxKnownBytes    = 32 << 20         // bytes of them, as they were sent
 	maxFinish        = 5 * time.Second  // for recording the outcome when the client has gone
 	upstreamBuffer   = 16 << 10         // bytes read from a target at a time
 	nonceKeySize     = 32               // bytes

@@ -196,6 +196,9 @@ func Restore(r io.Reader, dir string) error {
 	if !seen[keyringName] || !seen[storeName] {
 		return fmt.Errorf("%w: restore: not a whole backup: keyring or store is missing", ErrServer)
 	}
+	if err := errors.Join(syncDir(filepath.Join(dir, ledgerName)), syncDir(dir)); err != nil {
+		return fmt.Errorf("%w: restore: %w", ErrServer, err)
+	}
 	return nil
 }
 

@@ -283,7 +283,7 @@ func TestAuditFromOutside(t *testing.T) {
 			t.Errorf("receipt %d names a policy that the log has not", ref.Seq)
 			return nil
 		}
-		res, err := audit.Replay(r, ev, p, z.Root())
+		res, err := audit.Replay(r, ev, p, z.RootAt(r.At().Unix()))
 		if err != nil || res.Grade != audit.Recomputed || !res.HolderSigned {
 			t.Errorf("receipt %d: %+v, %v", ref.Seq, res.Grade, err)
 		}

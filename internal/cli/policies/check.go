@@ -31,7 +31,7 @@ type verdict struct {
 
 // A remark is something that is allowed, and is probably not meant.
 type remark struct {
-	Code string `json:"code"` // lower-bound, minting, response-header
+	Code string `json:"code"` // lower-bound, minting, response-header, release
 	Text string `json:"text"`
 	Next string `json:"next"`
 }

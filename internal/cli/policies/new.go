@@ -28,7 +28,7 @@ type options struct {
 	Pins     []string `json:"pins,omitempty"`
 	Private  bool     `json:"private,omitempty"`
 	Region   string   `json:"region,omitempty"`
-	Inject   string   `json:"inject"` // header:NAME:PREFIX, basic:USER, query:NAME, none
+	Inject   string   `json:"inject"` // header:NAME:PREFIX, basic:USER, query:NAME, sigv4:REGION/SERVICE, client_certificate, none
 	Secret   string   `json:"secret"`
 	Kind     string   `json:"kind"`
 	Group    string   `json:"group"`
@@ -92,7 +92,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key, instead of an authority")
 	f.BoolVar(&o.Private, "private", false, "the API may be on a private network")
 	f.StringVar(&o.Region, "region", "", "where the API is")
-	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: header:NAME:PREFIX, basic:USER, query:NAME, none")
+	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: header:NAME:PREFIX, basic:USER, query:NAME, sigv4:REGION/SERVICE, client_certificate, none")
 	f.StringVar(&o.Secret, "secret", o.Secret, "id of the secret")
 	f.StringVar(&o.Kind, "kind", o.Kind, "kind of the secret")
 	f.StringVar(&o.Group, "group", o.Group, "gate group that may open it")

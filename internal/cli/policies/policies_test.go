@@ -102,6 +102,11 @@ func TestNewIsGood(t *testing.T) {
 			t.Errorf("%s: warnings %v", allow, got)
 		}
 	}
+	for _, inject := range []string{"sigv4:eu-central-1/s3", "client_certificate", "query:key", "basic:writ", "none"} {
+		if got := codes(t, written(t, "", "--allow", "GET /orders/*", "--inject", inject)); len(got) > 0 {
+			t.Errorf("%s: warnings %v", inject, got)
+		}
+	}
 	several := written(t, "", "--allow", "POST /a n:int<=1", "--allow", "POST /b m:string", "--purpose", "x=Why", "--quota", "q=10/24h/subject")
 	if got := codes(t, several); len(got) > 0 {
 		t.Errorf("two rules of a method: warnings %v", got)
@@ -147,6 +152,24 @@ func TestWarnsOfMinting(t *testing.T) {
 	}
 	if got := codes(t, source); !slices.Contains(got, "response-header") {
 		t.Errorf("no warning of set-cookie: %v", got)
+	}
+}
+
+// R61: a policy that lets a secret out in the clear is warned of.
+func TestWarnsOfRelease(t *testing.T) {
+	t.Parallel()
+	source := written(t, "", "--allow", "GET /orders/*")
+	b, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = bytes.Replace(b, []byte(`"operations": [`), []byte(`"operations": [{"type":"release","targets":["api"],"actions":["release:secret"]},`), 1)
+	b = bytes.Replace(b, []byte(`"http": 1`), []byte(`"http": 1, "release": 1`), 1)
+	if err := os.WriteFile(source, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := codes(t, source); !slices.Contains(got, "release") {
+		t.Errorf("no warning: %v", got)
 	}
 }
 

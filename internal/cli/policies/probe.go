@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/policy"
 )
 
@@ -228,6 +229,9 @@ func (t *trial) warnings(probes []verdict) []remark {
 	out = append(out, t.lowerBounds()...)
 	out = append(out, t.minting(probes)...)
 	for _, o := range t.law.Document().Operations {
+		if slices.Contains(o.Actions, release.Action) {
+			out = append(out, remark{"release", "a secret may be given out in the clear: nothing governs it from then on (R61)", "take the operation out, unless it is meant; receipts mark each release"})
+		}
 		if o.Response == nil {
 			continue
 		}

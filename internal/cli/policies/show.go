@@ -99,6 +99,10 @@ func describe(sh *shell.Shell, d *policy.Document) {
 			how = "secret " + t.Secret + " as password of user " + t.Inject.Name
 		case "query":
 			how = "secret " + t.Secret + " in query member " + t.Inject.Name
+		case "sigv4":
+			how = "secret " + t.Secret + " signs each request for AWS, " + t.Inject.Name
+		case "client_certificate":
+			how = "secret " + t.Secret + " is the client's certificate and key"
 		}
 		sh.Say("target      %s: %s, %s", t.ID, t.Origin, how)
 	}
