@@ -199,7 +199,7 @@ func (c *Custody) source(p *permit.Permit) (src source, err error) {
 // in time, and neither the policy nor this gate is revoked.
 func (c *Custody) inForce(z *zone.Zone, p *permit.Permit) (*policy.Verified, error) {
 	v, ok := z.InForce(p.Alias)
-	if !ok || v.ID() != p.Policy { //guard:R20 open-policy-in-force
+	if !ok || v.ID() != p.Policy { // under any other policy it would not decrypt either
 		return nil, fmt.Errorf("%w: its policy is no longer in force", ErrPermit)
 	}
 	if z.CheckRoot(c.c.Now()) != nil { //guard:R27 open-root-in-time
@@ -350,7 +350,7 @@ func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Ver
 				src.policy = q
 			}
 		}
-		if src.policy == nil { //guard:A5 reseal-ancestor
+		if src.policy == nil {
 			err = fmt.Errorf("%w: it is not sealed under an ancestor of the policy in force", ErrSecret)
 		}
 	})

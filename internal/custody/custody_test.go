@@ -185,7 +185,7 @@ func TestOnePermitManyThreads(t *testing.T) {
 // CUST-2.
 //
 // R5 R16 R18 R28 R29 R59 A3 A5
-// guard: open-root-in-time, permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-policy-in-force, open-revoked
+// guard: open-root-in-time, permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-revoked
 func TestBadPermits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, p *permit.Permit){
@@ -201,9 +201,20 @@ func TestBadPermits(t *testing.T) {
 		"another policy":  func(_ *world, p *permit.Permit) { p.Policy[0] ^= 1 },
 		"another secret":  func(_ *world, p *permit.Permit) { p.SecretID = "other" },
 		"another version": func(_ *world, p *permit.Permit) { p.Version = 2 },
-		"another blob":    func(_ *world, p *permit.Permit) { p.Sealed[0] ^= 1 },
-		"policy revoked":  func(w *world, _ *permit.Permit) { w.revoke(zone.RevokePolicy, w.Policy.ID()) },
-		"gate revoked":    func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) },
+		"an intent that opens none": func(w *world, _ *permit.Permit) {
+			for _, r := range w.intents {
+				r.Secret = nil
+			}
+		},
+		"secret destroyed": func(w *world, _ *permit.Permit) {
+			rec, _ := w.zone.Secret(testkit.Alias, testkit.SecretID)
+			end := rec.Record
+			end.State = zone.Destroyed
+			w.apply(testkit.Envelope(w.t, zone.SecretType, end, w.Key("sam")))
+		},
+		"another blob":   func(_ *world, p *permit.Permit) { p.Sealed[0] ^= 1 },
+		"policy revoked": func(w *world, _ *permit.Permit) { w.revoke(zone.RevokePolicy, w.Policy.ID()) },
+		"gate revoked":   func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) },
 		"root expired": func(w *world, p *permit.Permit) {
 			w.now += 200 * 86400
 			p.Expires = w.now + permit.MaxLifetime
@@ -286,7 +297,6 @@ func TestForeignRecipients(t *testing.T) {
 // SPEC CUST-4.
 //
 // R20 R44 A5
-// guard: reseal-ancestor
 func TestReseal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -321,7 +331,6 @@ func TestReseal(t *testing.T) {
 // TestKeyring shows a keyring on the disk. SPEC KEYR-1, KEYR-2.
 //
 // R1 A1
-// guard: keyring-opens
 func TestKeyring(t *testing.T) {
 	t.Parallel()
 	k, err := custody.NewKeyring("gate-1", "prod/1")

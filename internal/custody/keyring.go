@@ -161,7 +161,7 @@ func Unwrap(file []byte, passphrase secret.Bytes) (*Keyring, error) {
 		return nil, err
 	}
 	plain, err := a.Open(nil, make([]byte, a.NonceSize()), f.Text, []byte(keyringTyp))
-	if err != nil { //guard:R1 keyring-opens
+	if err != nil {
 		return nil, fmt.Errorf("%w: wrong passphrase, or a damaged file", ErrKeyring)
 	}
 	defer clear(plain)

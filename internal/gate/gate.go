@@ -207,7 +207,7 @@ func (g *Gate) resolve(q *question) *op.Denial {
 		return op.Deny(op.StateUnavailable, "the gate's clock was set back")
 	}
 	fresh, pos, err := g.c.Laws.Fresh()
-	if err != nil { //guard:R11 laws-answer
+	if err != nil {
 		return op.Deny(op.PolicyStale, "the policy log does not answer")
 	}
 	q.law.log = pos

@@ -60,7 +60,7 @@ func TestOrder(t *testing.T) {
 // must not decide. SPEC GATE-3.
 //
 // R4 R6 R11 R19 R27 R28 R30 R31 R43 A22
-// guard: root-in-time, clock-set-back, laws-answer, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
+// guard: root-in-time, clock-set-back, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -145,6 +145,15 @@ func TestSuccession(t *testing.T) {
 	w.apply(w.alias(next))
 	w.mustDeny(w.refund(c, "4000"), op.NotPermitted)
 	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable) // the secret is still under version 1, and nothing here seals it again
+
+	broken, err := gate.New(gate.Config{
+		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Resealer: &gate.Resealer{Custodian: noCustodian{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.gate = broken
+	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable)
 }
 
 // TestExactlyN shows that a limit of N is taken N times under concurrency, over

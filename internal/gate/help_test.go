@@ -1,11 +1,14 @@
 package gate_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/sign"
 	"github.com/writhq/writ/zone"
 )
@@ -17,6 +20,13 @@ func issue(t testing.TB, g credential.Grant, issuers ...sign.Signer) *credential
 		t.Fatal(err)
 	}
 	return c
+}
+
+// noCustodian cannot seal again.
+type noCustodian struct{}
+
+func (noCustodian) Reseal(context.Context, *permit.Permit) ([]byte, *zone.SecretRecord, error) {
+	return nil, nil, errors.New("no")
 }
 
 // destroy publishes that the secret is destroyed.

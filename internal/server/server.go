@@ -74,7 +74,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if c.Dir == "" || c.Keyring == nil || c.Now == nil || c.Log == nil {
 		return nil, fmt.Errorf("%w: incomplete configuration", ErrServer)
 	}
-	if c.Keyring.Pin.IsZero() { //guard:A1 pin-required
+	if c.Keyring.Pin.IsZero() { // no root verifies under it; this says what to do
 		return nil, fmt.Errorf("%w: the keyring has no pinned root; name it: writ init --root sha256:…", ErrServer)
 	}
 	s := &Server{c: c, state: state.New()}

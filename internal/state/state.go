@@ -97,7 +97,7 @@ func (s *State) check(r *Reservation) *Refusal {
 		if r.ReplayEnd <= r.At { //guard:A14 replay-end
 			return refuse(op.Replayed, "this proof is too old to be told from a replay")
 		}
-		if len(s.replay) >= maxReplayIDs { //guard:R11 replay-full
+		if len(s.replay) >= maxReplayIDs {
 			return refuse(op.StateUnavailable, "too many proofs are in use at once; try again")
 		}
 	}

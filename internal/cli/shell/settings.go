@@ -49,24 +49,9 @@ func (s *Shell) Flags(cmd *cobra.Command) {
 
 // Load fills in what the flags left out.
 func (s *Shell) Load() error {
-	var file Settings
-	dir, err := s.ConfigDir()
+	file, err := s.settingsFile()
 	if err != nil {
 		return err
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: settings: %w", ErrShell, err)
-	}
-	if err == nil {
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&file); err != nil {
-			return fmt.Errorf("%w: settings: config.json: %w", ErrShell, err)
-		}
-		if _, err := d.Token(); err != io.EOF {
-			return fmt.Errorf("%w: settings: config.json: something follows the object", ErrShell)
-		}
 	}
 	for _, x := range []struct {
 		to        *string
@@ -84,6 +69,30 @@ func (s *Shell) Load() error {
 		}
 	}
 	return nil
+}
+
+// settingsFile returns what config.json says; nothing if there is none.
+func (s *Shell) settingsFile() (file Settings, err error) {
+	dir, err := s.ConfigDir()
+	if err != nil {
+		return file, nil // a process without a home has no settings there
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return file, nil
+	}
+	if err != nil {
+		return file, fmt.Errorf("%w: settings: %w", ErrShell, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		return file, fmt.Errorf("%w: settings: config.json: %w", ErrShell, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return file, fmt.Errorf("%w: settings: config.json: something follows the object", ErrShell)
+	}
+	return file, nil
 }
 
 // ConfigDir returns the folder of the settings.
