@@ -117,6 +117,7 @@ func serverCommand(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			server.Tune()
 			if err := server.Harden(); err != nil {
 				return err
 			}

@@ -112,7 +112,11 @@ func harden(c *tls.Config) {
 
 // ServeHTTP takes one request through the gate.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	in, err := h.read(w, r)
+	if strings.HasPrefix(r.RequestURI, releaseRoute) {
+		h.release(w, r)
+		return
+	}
+	in, err := h.read(w, r, route)
 	if err != nil {
 		h.problem(w, in, err)
 		return

@@ -43,9 +43,9 @@ func (b *budget) give(n int64) {
 	b.left += n
 }
 
-// read reads all of a request, within bounds. The caller gives the body's bytes
+// read reads all of a request under the route, within bounds. The caller gives the body's bytes
 // back to the budget. SPEC HTTPGW-4.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (*incoming, error) {
+func (h *handler) read(w http.ResponseWriter, r *http.Request, route string) (*incoming, error) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 { // also for what is refused: the library reads on
 		c := http.NewResponseController(w)
 		c.SetReadDeadline(time.Now().Add(h.times.body))
