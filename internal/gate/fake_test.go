@@ -53,7 +53,7 @@ func newWorld(t testing.TB, change func(*policy.Document)) *world {
 		Zone: w.Root.Zone(), Alias: testkit.Alias, ID: testkit.SecretID, Version: 1, Policy: w.Policy.ID(),
 		Sealed: canon.Hash(blob), Statement: st.Envelope(), State: zone.Active,
 	}, w.Key("sam")))
-	w.gate, err = gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Region: "eu", Laws: w, Ledger: w, State: w})
+	w.gate, err = gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Region: "eu", Laws: w, Ledger: w, State: w, Marks: w})
 	if err != nil {
 		t.Fatal(err)
 	}

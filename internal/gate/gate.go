@@ -54,6 +54,10 @@ type State interface {
 	Release(r *state.Reservation)
 	// Done marks r as used to the end.
 	Done(r *state.Reservation)
+}
+
+// Marks is what is known of secrets for ever.
+type Marks interface {
 	// Released reports whether a version of a secret was given out in the clear.
 	Released(key canon.Digest) bool
 	// MarkReleased remembers that it is about to be.
@@ -69,6 +73,7 @@ type Config struct {
 	Laws     Laws
 	Ledger   Ledger
 	State    State
+	Marks    Marks
 	Build    string
 	Resealer *Resealer // nil: a secret under an ancestor's policy does not open
 }
@@ -82,7 +87,7 @@ type Gate struct {
 
 // New returns a Gate.
 func New(c Config) (*Gate, error) {
-	if c.ID == "" || c.Group == "" || c.Laws == nil || c.Ledger == nil || c.State == nil {
+	if c.ID == "" || c.Group == "" || c.Laws == nil || c.Ledger == nil || c.State == nil || c.Marks == nil {
 		return nil, fmt.Errorf("%w: incomplete configuration", ErrGate)
 	}
 	return &Gate{c: c}, nil
@@ -191,7 +196,7 @@ func (g *Gate) decide(ctx context.Context, q *question) *op.Denial {
 // labels returns the labels that q's session and secret have: a secret that was
 // given out in the clear is ungoverned. SPEC RELEASE-4.
 func (g *Gate) labels(q *question) []string {
-	if s := q.law.secret; s != nil && g.c.State.Released(state.ReleasedKey(s.Alias, receipt.SecretRef{ID: s.ID, Version: uint64(s.Version)})) {
+	if s := q.law.secret; s != nil && g.c.Marks.Released(state.ReleasedKey(s.Alias, receipt.SecretRef{ID: s.ID, Version: uint64(s.Version)})) {
 		return []string{Ungoverned}
 	}
 	return nil

@@ -147,7 +147,7 @@ func TestSuccession(t *testing.T) {
 	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable) // the secret is still under version 1, and nothing here seals it again
 
 	broken, err := gate.New(gate.Config{
-		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Resealer: &gate.Resealer{Custodian: noCustodian{}},
+		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Marks: w, Resealer: &gate.Resealer{Custodian: noCustodian{}},
 	})
 	if err != nil {
 		t.Fatal(err)

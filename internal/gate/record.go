@@ -29,7 +29,7 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 	r.Secret, r.Labels = q.secretRef(), q.q.Labels
 	if r.OpType == release.DocumentType && r.Secret != nil { //guard:R61 release-marked
 		r.Labels = []string{Ungoverned}
-		g.c.State.MarkReleased(state.ReleasedKey(r.Alias, *r.Secret))
+		g.c.Marks.MarkReleased(state.ReleasedKey(r.Alias, *r.Secret))
 	}
 	if !res.Idem.IsZero() {
 		r.Idem = &receipt.IdempotencyHold{Scope: res.Idem, End: res.IdemEnd}

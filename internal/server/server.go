@@ -151,7 +151,7 @@ func (s *Server) assemble(now func() int64) error {
 		return err
 	}
 	s.gate, err = gate.New(gate.Config{
-		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: metered{s.ledger, s.c.Observe}, State: s.state,
+		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: metered{s.ledger, s.c.Observe}, State: s.state, Marks: s.state,
 		Build: s.c.Build, Resealer: &gate.Resealer{Custodian: s.custody, Publisher: s, Key: s.c.Keyring.Sign},
 	})
 	if err != nil {
