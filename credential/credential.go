@@ -191,7 +191,7 @@ func (c *Chain) add(block []byte) error {
 	if err := canon.DecodeCBOR(payload, &d); err != nil {
 		return fmt.Errorf("%w: %w", ErrCredential, err)
 	}
-	if d.Typ != blockTyp || d.Prev != c.blocks[len(c.blocks)-1] { //guard:R6 block-link
+	if d.Typ != blockTyp || d.Prev != c.blocks[len(c.blocks)-1] { //guard:R6 R42 block-link
 		return fmt.Errorf("%w: not %s, or not of the block before", ErrCredential, blockTyp)
 	}
 	if len(d.Label) > maxNameBytes {

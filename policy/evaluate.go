@@ -64,7 +64,7 @@ func (v *Verified) Evaluate(q *Question, blocks []*Rules) Ruling {
 	}
 	r := Ruling{View: view, Permit: true, Layers: layers}
 	for i, l := range layers {
-		if !l.Permit && r.Denial == nil { //guard:R40 every-layer-permits
+		if !l.Permit && r.Denial == nil { //guard:R10 R40 every-layer-permits
 			r.Permit, r.Denial = false, l.Denial
 			if i > 0 {
 				l.Denial.Reason += fmt.Sprintf(" (block %d of the credential)", i)

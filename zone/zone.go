@@ -220,7 +220,7 @@ func (z *Zone) applyAlias(e *Entry) error {
 		return fmt.Errorf("%w: %s: no policy is published", ErrRefused, rec.Alias)
 	}
 	p, ok := l.candidates[rec.Policy]
-	if !ok || rec.Version != p.Document().Version || rec.Zone != z.Root().Zone() { //guard:R22 R29 alias-names-candidate
+	if !ok || rec.Version != p.Document().Version || rec.Zone != z.Root().Zone() { //guard:R22 R29 R49 alias-names-candidate
 		return fmt.Errorf("%w: %s: names no candidate", ErrRefused, rec.Alias)
 	}
 	if p.Prev() != z.current(rec.Alias) { // candidates go when another is put in force: this only guards that

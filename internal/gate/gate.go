@@ -293,7 +293,7 @@ func (g *Gate) findSecret(ctx context.Context, q *question) *op.Denial {
 		return op.Deny(op.SecretUnavailable, "the secret is not sealed under the policy in force")
 	}
 	rec, err := g.Reseal(ctx, s.Alias, s.ID, q.r.At)
-	if err != nil || rec.Policy != q.law.policy.ID() { //guard:A5 sealed-under-policy-in-force
+	if err != nil || rec.Policy != q.law.policy.ID() { //guard:R20 A5 sealed-under-policy-in-force
 		return op.Deny(op.SecretUnavailable, "the secret could not be sealed under the policy in force")
 	}
 	q.law.secret = rec
