@@ -154,8 +154,10 @@ func quickUpstream(b *testing.B) upstream {
 // buffers is a [httputil.BufferPool].
 type buffers struct{ sync.Pool }
 
-func (p *buffers) Get() []byte  { return p.Pool.Get().([]byte) }
-func (p *buffers) Put(b []byte) { p.Pool.Put(b) } //nolint:staticcheck // as everyone does it
+func (p *buffers) Get() []byte  { return *p.Pool.Get().(*[]byte) }
+func (p *buffers) Put(b []byte) { p.Pool.Put(&b) }
+
+func ptr[T any](v T) *T { return &v }
 
 func reverseProxy(b *testing.B, up upstream) string {
 	to, err := url.Parse(up.origin)
@@ -166,7 +168,7 @@ func reverseProxy(b *testing.B, up upstream) string {
 			r.Out.Header.Set("Authorization", "Bearer "+testkit.Plain)
 		},
 		Transport:  &http.Transport{TLSClientConfig: &tls.Config{RootCAs: up.roots}, MaxIdleConnsPerHost: 64},
-		BufferPool: &buffers{sync.Pool{New: func() any { return make([]byte, 32<<10) }}},
+		BufferPool: &buffers{sync.Pool{New: func() any { return ptr(make([]byte, 32<<10)) }}},
 	}
 	cert := testgate.Certificate(b)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
