@@ -133,7 +133,7 @@ func TestSalamander(t *testing.T) {
 	p := policy.UnverifiedBytes([]byte("{}"), [32]byte{1})
 	var gates [2]GateKey
 	var sides [2]side
-	var commits, deks [2][]byte
+	var commits, deks, keys [2][]byte
 	header := []byte("header")
 	h0 := binding(p, header)
 	b := &blob{Header: header}
@@ -149,24 +149,32 @@ func TestSalamander(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		commits[i] = commit
-		sides[i] = newSide(t, key, append(h0[:], commit...), len(plain))
+		commits[i], keys[i] = commit, key
 	}
 	b.Commit = commits[0]
-	b.Text = salamander(sides[0], sides[1], plain)
 	for i, k := range gates {
 		w, err := wrapTo(k.Public(), h0, wrapAAD(b.Commit, i), deks[i])
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.Wraps = append(b.Wraps, w)
+	}
+	aad, err := textAAD(h0, b.Commit, b.Wraps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sides {
+		sides[i] = newSide(t, keys[i], aad, len(plain))
+	}
+	b.Text = salamander(sides[0], sides[1], plain)
+	for i := range gates {
 		// The control: AES-GCM itself takes the text under either key.
-		key, commit, _ := derive(deks[i], h0)
+		key, _, _ := derive(deks[i], h0)
 		a, err := gcm(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, append(h0[:], commit...)); err != nil {
+		if _, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, aad); err != nil {
 			t.Fatalf("the forgery does not open under key %d", i)
 		}
 	}

@@ -126,6 +126,17 @@ func wrapAAD(commit []byte, index int) []byte {
 	return binary.BigEndian.AppendUint16(append([]byte(nil), commit...), uint16(index))
 }
 
+// textAAD is what the text is authenticated with. It takes in all the wraps, so
+// that a gate notices a change to what is another's. SPEC SEAL-9.
+func textAAD(h0 [sha256.Size]byte, commit []byte, wraps []wrap) ([]byte, error) {
+	b, err := canon.EncodeCBOR(wraps)
+	if err != nil {
+		return nil, err
+	}
+	d := canon.Hash(b)
+	return append(append(h0[:], commit...), d[:]...), nil
+}
+
 func gcm(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -188,13 +199,17 @@ func encrypt(h0 [sha256.Size]byte, header []byte, keys []policy.KEMKey, v *Value
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSeal, err)
 	}
+	aad, err := textAAD(h0, commit, b.Wraps)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSeal, err)
+	}
 	err = v.Secret.Use(func(s []byte) error {
 		if len(s) == 0 || len(s) > MaxSecretBytes {
 			return fmt.Errorf("%w: a secret has 1 to %d bytes; this has %d", ErrSeal, MaxSecretBytes, len(s))
 		}
 		plain := append(append([]byte(nil), v.Salt...), s...)
 		defer clear(plain)
-		b.Text = a.Seal(nil, make([]byte, a.NonceSize()), plain, append(h0[:], commit...)) // the key is used once
+		b.Text = a.Seal(nil, make([]byte, a.NonceSize()), plain, aad) // the key is used once
 		return nil
 	})
 	if err != nil {
@@ -293,7 +308,11 @@ func decrypt(k GateKey, h0 [sha256.Size]byte, b *blob, i int) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, append(h0[:], commit...))
+	aad, err := textAAD(h0, commit, b.Wraps)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, aad)
 	if err != nil {
 		return nil, err
 	}

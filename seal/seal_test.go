@@ -140,6 +140,34 @@ func TestBlobBits(t *testing.T) {
 	}
 }
 
+// TestEveryWrapIsBound flips every bit of a secret sealed to two gates, and opens
+// it as either: a gate notices also what was done to the other's wrap.
+//
+// SPEC SEAL-9
+// R1
+func TestEveryWrapIsBound(t *testing.T) {
+	t.Parallel()
+	z := testkit.NewZone(t)
+	other := testkit.GateKey(t, "second", "prod/2026-11/2")
+	v := testkit.Value(testkit.Plain)
+	st := z.Statement(t, z.Policy, v)
+	sealed, err := seal.Seal(z.Policy, st, []policy.KEMKey{other.Public(), z.Gate.Public()}, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []seal.GateKey{z.Gate, other} {
+		opens(t, gate{k, z.Policy}, st, sealed)
+		n := testkit.Flips(sealed, func(b []byte, bit int) {
+			if _, err := seal.Open(k, z.Policy, st, b); err != seal.ErrOpen {
+				t.Errorf("%s, bit %d: %v", k.ID(), bit, err)
+			}
+		})
+		if n < 8*2400 {
+			t.Errorf("%d bits", n)
+		}
+	}
+}
+
 // TestOtherPolicy seals one secret under two policies that the same quorum
 // signed and that differ in one rule: neither opens the other's.
 //

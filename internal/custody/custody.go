@@ -61,6 +61,8 @@ type Custody struct {
 	spent  map[[16]byte]int64       // guarded by mu; nonces of used permits, by end
 	swept  int64                    // guarded by mu
 	opened map[opening]secret.Bytes // guarded by mu; behind the permit check
+	// forgets counts the calls of Forget. Guarded by mu.
+	forgets uint64
 }
 
 // opening is what an opened secret is kept under: these bytes, under this policy.
@@ -90,6 +92,7 @@ func (c *Custody) Open(ctx context.Context, p *permit.Permit) (secret.Bytes, err
 	if err := c.checkIntent(p); err != nil {
 		return secret.Bytes{}, err
 	}
+	forgets := c.forgotten()
 	src, err := c.source(p)
 	if err != nil {
 		return secret.Bytes{}, err
@@ -100,16 +103,25 @@ func (c *Custody) Open(ctx context.Context, p *permit.Permit) (secret.Bytes, err
 	if s, ok := c.kept(src.key()); ok {
 		return s, nil
 	}
-	return c.open(ctx, src)
+	return c.open(ctx, src, forgets)
 }
 
 // Check spends p without opening a secret: for an operation on a connection that
-// already carries one, or that needs none.
+// already carries one, or that needs none. It asks what Open asks of policy, root
+// and gate.
 func (c *Custody) Check(p *permit.Permit) error {
 	if err := c.spend(p); err != nil {
 		return err
 	}
-	return c.checkIntent(p)
+	if err := c.checkIntent(p); err != nil {
+		return err
+	}
+	var err error
+	viewErr := c.c.Laws.View(func(z *zone.Zone) { _, err = c.inForce(z, p) })
+	if viewErr != nil {
+		return fmt.Errorf("%w: %w", ErrPermit, viewErr)
+	}
+	return err
 }
 
 // spend takes p's nonce, once.
@@ -211,8 +223,9 @@ func (c *Custody) inForce(z *zone.Zone, p *permit.Permit) (*policy.Verified, err
 	return v, nil
 }
 
-// open opens the secret, keeps it, and returns a copy.
-func (c *Custody) open(ctx context.Context, src source) (secret.Bytes, error) {
+// open opens the secret and returns a copy. It keeps it unless Forget was called
+// since forgets was read, before src was: then the log may have ended it.
+func (c *Custody) open(ctx context.Context, src source, forgets uint64) (secret.Bytes, error) {
 	sealed, err := c.c.Blobs.Sealed(ctx, src.record.Sealed)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("%w: %w", ErrSecret, err)
@@ -223,11 +236,16 @@ func (c *Custody) open(ctx context.Context, src source) (secret.Bytes, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	out := v.Secret.Clone()
+	if _, ok := c.opened[src.key()]; ok || c.forgets != forgets { // another was first, or it may be of the past already
+		v.Secret.Wipe()
+		return out, nil
+	}
 	if len(c.opened) >= maxCached {
 		c.forget()
 	}
 	c.opened[src.key()] = v.Secret
-	return v.Secret.Clone(), nil
+	return out, nil
 }
 
 // kept returns a copy of an opened secret. It copies under the lock, so that
@@ -272,11 +290,19 @@ func (c *Custody) unseal(src source, sealed []byte) (*seal.Value, error) {
 	return nil, fmt.Errorf("%w", ErrSecret)
 }
 
+// forgotten returns how often Forget was called.
+func (c *Custody) forgotten() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forgets
+}
+
 // Forget wipes all opened secrets that are kept: after a rotation, succession or
 // revocation.
 func (c *Custody) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgets++
 	c.forget()
 }
 

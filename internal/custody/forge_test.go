@@ -56,11 +56,16 @@ func (w *world) forge(st *seal.Signed, group string) []byte {
 		w.t.Fatal(err)
 	}
 	v := testkit.Value(testkit.Plain)
-	text := gcm.Seal(nil, make([]byte, 12), append(append([]byte(nil), v.Salt...), testkit.Plain...), append(h0[:], commit...))
 	type wrap struct {
 		Enc []byte `cbor:"1,keyasint"`
 		Key []byte `cbor:"2,keyasint"`
 	}
+	wraps, err := canon.EncodeCBOR([]wrap{{enc, wrapped}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	wd := canon.Hash(wraps)
+	text := gcm.Seal(nil, make([]byte, 12), append(append([]byte(nil), v.Salt...), testkit.Plain...), append(append(h0[:], commit...), wd[:]...))
 	b, err := canon.EncodeCBOR(&struct {
 		Header []byte `cbor:"1,keyasint"`
 		Commit []byte `cbor:"2,keyasint"`
