@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -48,6 +49,9 @@ func Run(ctx context.Context, c Config) int {
 	// cobra's own errors are about words: an unknown command, an unknown flag.
 	if !errors.Is(err, shell.ErrDenied) { // the denial itself has been shown
 		fmt.Fprintln(c.Err, "writ:", strings.TrimPrefix(err.Error(), "writ: "))
+		if x, ok := errors.AsType[*net.OpError](err); ok && x.Net == "unix" && !strings.Contains(err.Error(), "next: ") {
+			fmt.Fprintln(c.Err, "  next: start the server, writ server --config FILE, or name its socket: --server DATA/control.sock")
+		}
 	}
 	switch {
 	case errors.Is(err, shell.ErrDenied):

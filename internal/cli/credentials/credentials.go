@@ -319,4 +319,4 @@ func show(sh *shell.Shell) *cobra.Command {
 }
 
 // errNothing is returned when a flag that names the thing is missing.
-var errNothing = errors.New("name what to revoke: --credential FILE, --block sha256:…, --revoke-key NAME.pub, --policy ALIAS or --gate ID")
+var errNothing = errors.New("name what to revoke: --credential FILE, --block sha256:…, --revoke-key NAME.pub, --policy with --alias ALIAS, or --gate ID")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -72,7 +73,7 @@ func use(sh *shell.Shell) *cobra.Command {
 	f.StringVar(&c.data, "data", "", "JSON body; @FILE reads a file, @- standard input")
 	f.StringVar(&c.form, "form", "", "form body: a=1&b=2")
 	f.StringVar(&c.contentType, "content-type", "", "of the body, if it is neither JSON nor a form")
-	f.StringArrayVar(&c.headers, "header", nil, "NAME: VALUE, which the policy must list")
+	f.StringArrayVar(&c.headers, "header", nil, "NAME: VALUE; dropped if the policy does not list it")
 	f.BoolVar(&c.include, "include", false, "print the status and headers too")
 	return cmd
 }
@@ -103,6 +104,9 @@ func (c *call) run(ctx context.Context, sh *shell.Shell) error {
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, context.DeadlineExceeded) {
+			return shell.Fail("writ status, then writ receipt show: an intent without an outcome may have been done", "the gate did not answer, so the call may have been made: %s", err)
 		}
 		return shell.Fail("check the URL, and --ca with the gate's certificate", "reach the gate: %s", err)
 	}

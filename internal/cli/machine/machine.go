@@ -248,6 +248,9 @@ func backup(sh *shell.Shell) *cobra.Command {
 				return shell.Usage("name the file: --out FILE")
 			}
 			f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			if errors.Is(err, os.ErrExist) {
+				return shell.Fail("name another file, or move it away", "%s is there already", out)
+			}
 			if err != nil {
 				return fmt.Errorf("%w: %w", shell.ErrShell, err)
 			}

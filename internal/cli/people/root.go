@@ -188,6 +188,9 @@ func (a *answers) write(sh *shell.Shell, out string) error {
 	if _, err := policy.ParseRoot(payload); err != nil {
 		return err
 	}
+	if err := reachable(d); err != nil {
+		return err
+	}
 	e := &sign.Envelope{PayloadType: policy.RootType, Payload: payload}
 	b, err := e.Encode()
 	if err != nil {
@@ -201,6 +204,27 @@ func (a *answers) write(sh *shell.Shell, out string) error {
 		sh.Say("digest  %s", e.Digest())
 		sh.Say("next:   %d of %s sign it: writ root sign %s --key NAME.key", d.Root.Threshold, strings.Join(d.Root.Members, ", "), out)
 	})
+}
+
+// reachable refuses a quorum that nobody could ever fill: it names people whom
+// the root does not list for that.
+func reachable(d *policy.RootDocument) error {
+	able := func(name string, u policy.Use) bool {
+		return slices.ContainsFunc(d.Principals[name].Keys, func(k policy.RootKey) bool { return slices.Contains(k.Use, u) })
+	}
+	for _, name := range d.Root.Members {
+		if !able(name, policy.UseRoot) {
+			return shell.Usage("--quorum: %s is in it, and is no --principal with the use root", name)
+		}
+	}
+	for _, n := range d.Namespaces {
+		for _, name := range append(slices.Clone(n.Genesis.Members), n.Revoke.Members...) {
+			if len(d.Principals[name].Keys) == 0 {
+				return shell.Usage("--namespace %s: %s is in a quorum, and is no --principal", n.Prefix, name)
+			}
+		}
+	}
+	return nil
 }
 
 func rootSign(sh *shell.Shell) *cobra.Command {
@@ -221,6 +245,9 @@ func rootSign(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if d.Version == 1 && !signsRoots(d, k.Public()) { // a later one takes those before it too
+				return shell.Fail("use a key of "+strings.Join(d.Root.Members, ", ")+": writ root show "+args[0], "%s does not count for this root, so it was not signed", key)
+			}
 			if err := e.Sign(k); err != nil {
 				return err
 			}
@@ -231,11 +258,16 @@ func rootSign(sh *shell.Shell) *cobra.Command {
 			if err := shell.WriteOver(args[0], b); err != nil {
 				return err
 			}
-			_, missing := e.Verify(policy.RootType, d.Root, keysOf(d))
-			return sh.Result(map[string]any{"digest": e.Digest(), "complete": missing == nil}, func() {
+			by := signers(d, e)
+			complete := len(by) >= d.Root.Threshold
+			return sh.Result(map[string]any{"digest": e.Digest(), "complete": complete}, func() {
 				sh.Say("signed: %s", e.Digest())
-				if missing != nil {
-					sh.Say("still missing: %s", missing)
+				if !complete {
+					sh.Say("still missing: signed by %s. next: another of %s: writ root sign %s --key NAME.key", signedBy(d, by), strings.Join(d.Root.Members, ", "), args[0])
+					return
+				}
+				if d.Version > 1 {
+					sh.Say("it has its own quorum; that of the root before it signs too. next: writ root publish %s", args[0])
 					return
 				}
 				sh.Say("it has its quorum. next: writ server --root %s --root-file %s", e.Digest(), args[0])
@@ -273,25 +305,51 @@ func rootShow(sh *shell.Shell) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return show(sh, d, e.Digest())
+				return show(sh, d, e.Digest(), signedBy(d, signers(d, e)))
 			}
 			r, err := sh.RootDocument(ctx)
 			if err != nil {
 				return err
 			}
-			return show(sh, r.Document(), r.ID())
+			return show(sh, r.Document(), r.ID(), "the quorum")
 		},
 	}.Cobra()
 }
 
-func show(sh *shell.Shell, d *policy.RootDocument, id canon.Digest) error {
+// signers returns the members of the quorum that have signed e.
+func signers(d *policy.RootDocument, e *sign.Envelope) []string {
+	var out []string
+	for _, name := range d.Root.Members {
+		if _, err := e.Verify(policy.RootType, sign.Quorum{Members: []string{name}, Threshold: 1}, keysOf(d)); err == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// signedBy says who has signed, of how many.
+func signedBy(d *policy.RootDocument, by []string) string {
+	s := "nobody"
+	if len(by) > 0 {
+		s = strings.Join(by, ", ")
+	}
+	return fmt.Sprintf("%s: %d of %d signatures", s, len(by), d.Root.Threshold)
+}
+
+// signsRoots reports whether k is a key of a member of the quorum.
+func signsRoots(d *policy.RootDocument, k sign.PublicKey) bool {
+	return slices.ContainsFunc(d.Root.Members, func(name string) bool { return slices.Contains(keysOf(d)(name), k) })
+}
+
+func show(sh *shell.Shell, d *policy.RootDocument, id canon.Digest, by string) error {
 	return sh.Result(struct {
 		Digest canon.Digest         `json:"digest"`
 		Root   *policy.RootDocument `json:"root"`
 	}{id, d}, func() {
 		sh.Say("root      version %d, until %s", d.Version, shell.Date(d.Expires))
 		sh.Say("digest    %s", id)
-		sh.Say("signed by %d of %s", d.Root.Threshold, strings.Join(d.Root.Members, ", "))
+		sh.Say("quorum    %d of %s", d.Root.Threshold, strings.Join(d.Root.Members, ", "))
+		sh.Say("signed by %s", by)
 		var names []string
 		for n := range d.Principals {
 			names = append(names, n)

@@ -31,7 +31,7 @@ type verdict struct {
 
 // A remark is something that is allowed, and is probably not meant.
 type remark struct {
-	Code string `json:"code"` // lower-bound, minting, response-header, release
+	Code string `json:"code"` // lower-bound, minting, private, response-header, release, expired
 	Text string `json:"text"`
 	Next string `json:"next"`
 }
@@ -71,6 +71,9 @@ func check(sh *shell.Shell) *cobra.Command {
 			r, err := t.report(examples)
 			if err != nil {
 				return err
+			}
+			if d.Expires <= sh.Now().Unix() {
+				r.Warnings = append(r.Warnings, remark{"expired", "it has expired: the gate denies every operation", "set a later date in expires"})
 			}
 			if err := sh.Result(r, func() { describe(sh, d); r.show(sh) }); err != nil {
 				return err

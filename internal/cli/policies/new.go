@@ -89,7 +89,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringVar(&o.Alias, "alias", "", "name of the line of policies, such as payments/refunds")
 	f.StringVar(&o.Origin, "origin", "", "where the API is: https://host[:port]")
 	f.StringVar(&o.Target, "target", o.Target, "name of the API in paths of the gate: /t/TARGET/…")
-	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key, instead of an authority")
+	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key (SubjectPublicKeyInfo), instead of an authority")
 	f.BoolVar(&o.Private, "private", false, "the API may be on a private network")
 	f.StringVar(&o.Region, "region", "", "where the API is")
 	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: header:NAME:PREFIX, basic:USER, query:NAME, sigv4:REGION/SERVICE, client_certificate, none")

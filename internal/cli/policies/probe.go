@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -228,6 +229,7 @@ func (t *trial) warnings(probes []verdict) []remark {
 	out := []remark{}
 	out = append(out, t.lowerBounds()...)
 	out = append(out, t.minting(probes)...)
+	out = append(out, t.private()...)
 	for _, o := range t.law.Document().Operations {
 		if slices.Contains(o.Actions, release.Action) {
 			out = append(out, remark{"release", "a secret may be given out in the clear: nothing governs it from then on (R61)", "take the operation out, unless it is meant; receipts mark each release"})
@@ -241,6 +243,23 @@ func (t *trial) warnings(probes []verdict) []remark {
 					fmt.Sprintf("%s lets the response header %s through: it can carry a credential that nothing governs (A8)", strings.Join(o.Actions, ", "), h),
 					"take it out of response.headers"})
 			}
+		}
+	}
+	return out
+}
+
+// private warns of an address that is never connected to unless the target says
+// that it may be.
+func (t *trial) private() []remark {
+	var out []remark
+	for _, x := range t.law.Document().Targets {
+		u, err := url.Parse(x.Origin)
+		if err != nil || x.Private {
+			continue
+		}
+		a, err := netip.ParseAddr(u.Hostname())
+		if u.Hostname() == "localhost" || err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()) {
+			out = append(out, remark{"private", "target " + x.ID + " has a private address, so no call reaches it", "add \"private\": true to the target, if it is meant"})
 		}
 	}
 	return out

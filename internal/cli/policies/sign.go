@@ -36,7 +36,7 @@ func readBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error)
 	}
 	var x bundle
 	if err := canon.DecodeJSON(bytes.TrimSpace(b), &x); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: not a signed policy: %w", shell.ErrShell, name, err)
+		return nil, nil, fmt.Errorf("%w: %s: not a signed policy: %w\n  next: writ policy sign makes one of a source: NAME.signed.json", shell.ErrShell, name, err)
 	}
 	if x.Policy == nil || x.Alias == nil || x.Policy.PayloadType != policy.PayloadType || x.Alias.PayloadType != zone.AliasType {
 		return nil, nil, shell.Fail("", "%s: a policy and its alias record are needed", name)
@@ -127,25 +127,38 @@ func (x *bundle) sign(ctx context.Context, sh *shell.Shell, s signing) error {
 	if err := shell.WriteOver(s.out, b); err != nil {
 		return err
 	}
-	who := ""
+	who, have := "", len(x.Policy.Signatures)
+	q := s.doc.Governance.Successor
 	if r, err := sh.RootDocument(ctx); err == nil {
+		have = counted(r, x.Policy, q)
 		who = r.Owner(s.key.Public().ID())
 		if !r.HasUse(s.key.Public().ID(), policy.UsePolicy) {
 			sh.Note("note: the root does not list this key for policies; the signature will not count")
 		}
 	}
-	q := s.doc.Governance.Successor
 	return sh.Result(map[string]any{
 		"file": s.out, "policy": x.Policy.Digest(), "alias": s.doc.Alias, "version": s.doc.Version,
-		"signatures": len(x.Policy.Signatures), "threshold": q.Threshold, "signed_as": who,
+		"signatures": have, "threshold": q.Threshold, "signed_as": who,
 	}, func() {
 		sh.Say("%s: %s version %d, %s", s.out, s.doc.Alias, s.doc.Version, x.Policy.Digest())
-		if n := q.Threshold - len(x.Policy.Signatures); n > 0 {
-			sh.Say("%d of %d signatures. next: %d more of %s: writ policy sign %s --key NAME.key", len(x.Policy.Signatures), q.Threshold, n, strings.Join(q.Members, ", "), s.out)
+		if n := q.Threshold - have; n > 0 {
+			sh.Say("%d of %d signatures. next: %d more of %s: writ policy sign %s --key NAME.key", have, q.Threshold, n, strings.Join(q.Members, ", "), s.out)
 			return
 		}
-		sh.Say("%d signatures. next: writ policy publish %s", len(x.Policy.Signatures), s.out)
+		sh.Say("%d signatures. next: writ policy publish %s", have, s.out)
 	})
+}
+
+// counted returns how many members of q have signed e, by the root's keys for
+// policies.
+func counted(r *policy.Root, e *sign.Envelope, q sign.Quorum) int {
+	n := 0
+	for _, name := range q.Members {
+		if _, err := e.Verify(policy.PayloadType, sign.Quorum{Members: []string{name}, Threshold: 1}, r.Keys(policy.UsePolicy)); err == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func publish(sh *shell.Shell) *cobra.Command {

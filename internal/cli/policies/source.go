@@ -58,10 +58,13 @@ func readSource(sh *shell.Shell, name string) (*policy.Document, []example, erro
 		return nil, nil, err
 	}
 	var s source
+	if filepath.Ext(name) == rulesExt {
+		return nil, nil, shell.Fail("writ policy check "+base(name)+sourceExt, "%s holds rules; the policy is the file that names them", name)
+	}
 	d := json.NewDecoder(bytes.NewReader(withoutComments(b)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", shell.ErrShell, name, err)
+		return nil, nil, fmt.Errorf("%w: %s:%s %w", shell.ErrShell, name, line(withoutComments(b), err), err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, nil, fmt.Errorf("%w: %s: something follows the object", shell.ErrShell, name)
@@ -85,6 +88,22 @@ func readSource(sh *shell.Shell, name string) (*policy.Document, []example, erro
 		return nil, nil, shell.Fail("", "%s: expires: %s", name, err)
 	}
 	return &doc, s.Examples, nil
+}
+
+// line returns the line of the mistake that err is, with a colon, if the parser
+// says where.
+func line(b []byte, err error) string {
+	var at int64
+	if x, ok := errors.AsType[*json.SyntaxError](err); ok {
+		at = x.Offset
+	}
+	if x, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		at = x.Offset
+	}
+	if at <= 0 || at > int64(len(b)) {
+		return ""
+	}
+	return fmt.Sprintf("%d:", 1+bytes.Count(b[:at], []byte("\n")))
 }
 
 // withoutComments blanks the lines that are comments, so that positions stay.

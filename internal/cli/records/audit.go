@@ -201,7 +201,7 @@ func unpack(file, dir string) error {
 		}
 		seen++
 		if err := writePart(filepath.Join(dir, h.Name), func(w io.Writer) error { _, err := io.Copy(w, t); return err }); err != nil {
-			return err
+			return shell.Fail("writ audit bundle writes one", "%s is not a whole bundle: %s is cut short", file, h.Name)
 		}
 	}
 	if seen < len(parts) {

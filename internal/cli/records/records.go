@@ -347,6 +347,9 @@ func theGate(root *policy.Root, id string) (policy.Gate, error) {
 		return gates[0], nil
 	}
 	g, ok := root.Gate(id)
+	if !ok && id != "" {
+		return g, shell.Usage("--gate: the root lists no gate %q; writ root show says which", id)
+	}
 	if !ok {
 		return g, shell.Usage("name the gate whose ledger it is: --gate ID")
 	}

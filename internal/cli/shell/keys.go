@@ -66,11 +66,12 @@ func (s *Shell) Passphrase(what, file string, fresh bool) (secret.Bytes, error) 
 	if file != "" {
 		return s.SecretFile(file)
 	}
-	p, err := s.prompt(what)
+	const flag = "--passphrase-file"
+	p, err := s.prompt(what, flag)
 	if err != nil || !fresh {
 		return p, err
 	}
-	again, err := s.prompt("once more")
+	again, err := s.prompt("once more", flag)
 	if err != nil {
 		return again, err
 	}
@@ -82,11 +83,11 @@ func (s *Shell) Passphrase(what, file string, fresh bool) (secret.Bytes, error) 
 	return p, nil
 }
 
-// prompt asks on the terminal, without echo.
-func (s *Shell) prompt(what string) (secret.Bytes, error) {
+// prompt asks on the terminal, without echo. The flag names a file instead.
+func (s *Shell) prompt(what, flag string) (secret.Bytes, error) {
 	f, ok := s.In.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return secret.Bytes{}, Fail("name a file with it: --passphrase-file FILE", "%s is needed, and there is no terminal to ask on", what)
+		return secret.Bytes{}, Fail("name a file with it: "+flag+" FILE", "%s is needed, and there is no terminal to ask on", what)
 	}
 	fmt.Fprintf(s.Err, "%s: ", what)
 	b, err := term.ReadPassword(int(f.Fd()))
@@ -130,7 +131,7 @@ func (s *Shell) SecretValue(what, file string) (secret.Bytes, error) {
 	if file != "" {
 		return s.SecretFile(file)
 	}
-	return s.prompt(what)
+	return s.prompt(what, "--from")
 }
 
 // Credential returns the credential in a file.
