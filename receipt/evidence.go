@@ -1,10 +1,11 @@
 package receipt
 
 import (
-	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 
 	"github.com/writhq/writ/canon"
@@ -88,14 +89,21 @@ func (e *Evidence) value(f Field) (canon.Digest, bool) {
 	return canon.Digest{}, false
 }
 
-// salt returns HKDF-Expand(rk, "writ-rs/1" ‖ f), 16 bytes. There is no extract
-// step, as rk is uniform. Source: RFC 5869, section 3.3. SPEC RCPT-9.
-func (e *Evidence) salt(f Field) ([]byte, error) {
-	s, err := hkdf.Expand(sha256.New, e.Key[:], saltDomain+string(byte(f)), saltSize)
-	if err != nil {
-		return nil, fmt.Errorf("derive salt: %w", err)
-	}
-	return s, nil
+// A salter derives the salts of one receipt.
+type salter struct {
+	mac hash.Hash
+	buf [sha256.Size]byte
+}
+
+func (e *Evidence) salter() *salter { return &salter{mac: hmac.New(sha256.New, e.Key[:])} }
+
+// salt returns HKDF-Expand(rk, "writ-rs/1" ‖ f), 16 bytes: the beginning of its
+// first block, which is one HMAC. There is no extract step, as rk is uniform. The
+// salt is valid until the next. Source: RFC 5869, section 2.3 and 3.3. SPEC RCPT-9.
+func (s *salter) salt(f Field) []byte {
+	s.mac.Reset()
+	s.mac.Write(append(append(s.buf[:0], saltDomain...), byte(f), 1))
+	return s.mac.Sum(s.buf[:0])[:saltSize]
 }
 
 // A Disclosure opens one commitment and none of the others.
@@ -107,7 +115,9 @@ type Disclosure struct {
 
 // Commitment returns what the receipt has in its field. SPEC RCPT-9.
 func (d Disclosure) Commitment() canon.Digest {
-	return canon.Sum(saltDomain, d.Salt, []byte{byte(d.Field)}, d.Value[:])
+	b := append(make([]byte, 0, 96), saltDomain...) // as canon.Sum does
+	b = append(append(append(b, 0), d.Salt...), byte(d.Field))
+	return canon.Hash(append(b, d.Value[:]...))
 }
 
 // Check returns nil if d opens r's commitment, else an error that wraps
@@ -145,25 +155,22 @@ func (e *Evidence) Disclose(f Field) (Disclosure, error) {
 	if !ok {
 		return Disclosure{}, fmt.Errorf("%w: nothing for field %d", ErrEvidence, f)
 	}
-	s, err := e.salt(f)
-	return Disclosure{f, s, v}, err
+	return Disclosure{f, e.salter().salt(f), v}, nil
 }
 
 // Commit sets the commitments of r to what e has. SPEC RCPT-9.
 func (e *Evidence) Commit(r *Receipt) error {
-	to := map[Field]*canon.Digest{FieldOperation: &r.Operation, FieldContext: &r.Context, FieldProof: &r.Proof}
-	if r.Outcome != nil {
-		to[FieldResponse] = &r.Outcome.Response
+	s := e.salter()
+	set := func(f Field, at *canon.Digest) {
+		if v, ok := e.value(f); ok {
+			*at = Disclosure{f, s.salt(f), v}.Commitment()
+		}
 	}
-	for f, at := range to {
-		if _, ok := e.value(f); !ok {
-			continue
-		}
-		d, err := e.Disclose(f)
-		if err != nil {
-			return err
-		}
-		*at = d.Commitment()
+	set(FieldOperation, &r.Operation)
+	set(FieldContext, &r.Context)
+	set(FieldProof, &r.Proof)
+	if r.Outcome != nil {
+		set(FieldResponse, &r.Outcome.Response)
 	}
 	return nil
 }
@@ -194,15 +201,9 @@ func (e *Evidence) Check(r *Receipt) error {
 
 // Encode returns e in CBOR, at most 1 MiB. Errors wrap [ErrForm].
 func (e *Evidence) Encode() ([]byte, error) {
-	if err := e.check(); err != nil {
-		return nil, err
-	}
-	b, err := canon.EncodeCBOR(e)
+	b, err := e.AppendTo(nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: evidence: %w", ErrForm, err)
-	}
-	if len(b) > MaxEvidenceBytes {
-		return nil, fmt.Errorf("%w: evidence: %d bytes; at most %d", ErrForm, len(b), MaxEvidenceBytes)
+		return nil, err
 	}
 	return b, nil
 }

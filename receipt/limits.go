@@ -11,6 +11,8 @@ const (
 	// body, and what evaluation read.
 	MaxEvidenceBytes = 1 << 20
 
+	usualPayload    = 1 << 10                 // most receipts are not longer: the first room for one
+	maxSpareBytes   = 64 << 10                // of a buffer that is kept for the next evidence
 	maxSignedBytes  = MaxPayloadBytes + 4<<10 // payload, path of 12 hashes, batch of ~300 bytes
 	maxBatchBytes   = 2 << 10                 // a batch's block
 	maxText         = 1024                    // bytes of any text in a receipt

@@ -202,15 +202,9 @@ func (r *Receipt) At() time.Time { return time.UnixMilli(r.TimeMS).UTC() }
 
 // Encode returns r's payload. Errors wrap [ErrForm] and name the field.
 func (r *Receipt) Encode() ([]byte, error) {
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	b, err := canon.EncodeCBOR(r)
+	b, err := r.AppendTo(make([]byte, 0, usualPayload))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForm, err)
-	}
-	if len(b) > MaxPayloadBytes {
-		return nil, fmt.Errorf("%w: %d bytes; at most %d", ErrForm, len(b), MaxPayloadBytes)
+		return nil, err
 	}
 	return b, nil
 }

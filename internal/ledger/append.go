@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/writhq/writ/receipt"
@@ -54,10 +56,8 @@ func (l *Ledger) add(ctx context.Context, e Entry, own bool) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	if t.leads {
-		l.commit(t.group)
-	}
-	if err := t.group.wait(e.Mode); err != nil { //guard:R59 append-waits
+	t.fill()
+	if err := l.settle(&t); err != nil { //guard:R59 append-waits
 		return Ref{}, err
 	}
 	if t.receipt.Kind == receipt.Intent {
@@ -75,15 +75,16 @@ func (l *Ledger) room(ctx context.Context) error {
 			return fmt.Errorf("append receipt: %w", err)
 		}
 		l.mu.Lock()
-		crowded := l.group != nil && len(l.group.wal) > maxGroupBytes
-		slow, wake, err := len(l.unsealed) > maxUnsealed, l.wake, l.err
+		crowded, slow, wake, err := l.crowded(), len(l.unsealed) > maxUnsealed, l.wake, l.err
 		l.mu.Unlock()
 		switch {
 		case err != nil:
 			return err
-		case crowded: // until its leader takes it away
+		case crowded: // until it is taken away
+			l.fmu.Lock()
 			l.wmu.Lock()
 			l.wmu.Unlock() //nolint:staticcheck // waiting for the writer is all
+			l.fmu.Unlock()
 		case slow:
 			select {
 			case <-wake:
@@ -95,37 +96,64 @@ func (l *Ledger) room(ctx context.Context) error {
 	}
 }
 
-// A group is what one write puts into the log. Its leader, who made it, writes
-// it; everyone else in it waits. It is built under mu until the leader takes it.
+// crowded reports whether the current group is full. The caller holds mu.
+func (l *Ledger) crowded() bool { return l.group != nil && len(l.group.wal) > maxGroupBytes }
+
+// A group is what one write puts into the log. The first buffered caller in it
+// writes it, or the round does that syncs it, whichever comes first. It is built
+// under mu until it is taken; then it is its writer's.
 type group struct {
-	wal, ev []byte
-	seg     uint64   // segment that it goes to
-	fresh   *segment // to be made first; nil if it is there
-	sync    bool     // somebody waits for the disk
-	end     int64    // of the log file after it
-	index   uint64   // receipts in the log after it
-	lastMS  int64    // time of the newest receipt in it or before it
-
-	written       chan struct{} // closed when the kernel has it; then writeErr is set
-	done          chan struct{} // closed when the disk has it if sync is set; then err is set
-	writeErr, err error
+	wal     []byte
+	ev      []*receipt.Sealing
+	filling sync.WaitGroup // callers whose evidence in it is not encrypted yet
+	fresh   *segment       // to be made first; nil if it is there
+	tail    tail           // of the log after it
+	led     bool           // a buffered caller will write it
+	written chan struct{}  // closed when err is set; nil if nobody waits
+	err     error          // of the write; who holds wmu may read it once it is taken
 }
 
-func (g *group) wait(m receipt.Mode) error {
-	if m == receipt.Buffered {
-		<-g.written
-		return g.writeErr
-	}
-	<-g.done
-	return g.err
+// A round is one sync, for all that was appended before it begins. Its leader is
+// the first durable caller in it.
+type round struct {
+	n    int           // guarded by mu: callers in it
+	done chan struct{} // guarded by mu until it begins: closed when err is set; nil if nobody waits
+	err  error
 }
 
-// A ticket is a place in a group.
+// A ticket is a place in a group, and for what must be durable in a round.
 type ticket struct {
 	ref     Ref
 	group   *group
-	leads   bool // the caller must commit the group
+	round   *round // nil: the kernel is enough
+	leads   bool   // the caller must write the group, or sync the round
 	receipt *receipt.Receipt
+	payload []byte
+	ev      *receipt.Sealing
+}
+
+// fill does what needs no lock: it encrypts the evidence and names the receipt.
+func (t *ticket) fill() {
+	if t.ev != nil {
+		defer t.group.filling.Done()
+		t.ev.Seal()
+	}
+	t.ref = t.receipt.Ref(t.payload)
+}
+
+// settle returns when t's promise holds.
+func (l *Ledger) settle(t *ticket) error {
+	switch {
+	case t.round == nil && t.leads:
+		return l.commit(t.group)
+	case t.round == nil:
+		<-t.group.written
+		return t.group.err
+	case t.leads:
+		return l.sync(t.round)
+	}
+	<-t.round.done
+	return t.round.err
 }
 
 // enqueue gives e the next sequence and puts it into the current group.
@@ -152,20 +180,21 @@ func (l *Ledger) enqueue(e Entry, own bool) (t ticket, err error) {
 		return t, err
 	}
 	f := frame{typ: typeReceipt, kind: kindOf(r), epoch: r.Epoch, seq: r.Seq, timeMS: at}
-	if f.payload, err = r.Encode(); err != nil {
-		return t, fmt.Errorf("%w: %w", ErrEntry, err)
-	}
 	if r.Intent != nil {
 		f.intent = place{r.Intent.Epoch, r.Intent.Seq}
 	}
-	l.turn()
-	sealedEv, err := l.seg.encrypt(place{r.Epoch, r.Seq}, ev)
-	if err != nil {
-		return t, err
+	if l.scratch, err = r.AppendTo(l.scratch[:0]); err != nil {
+		return t, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
-	t = ticket{ref: r.Ref(f.payload), receipt: r}
-	t.group, t.leads = l.join(e.Mode != receipt.Buffered)
-	l.put(t.group, &f, sealedEv)
+	f.payload = bytes.Clone(l.scratch)
+	l.turn()
+	s, err := l.seg.rows.Begin(ev, r.Epoch, r.Seq)
+	if err != nil {
+		return t, fmt.Errorf("%w: %w", ErrEntry, err)
+	}
+	t = l.join(e.Mode != receipt.Buffered)
+	t.receipt, t.payload, t.ev = r, f.payload, s
+	l.put(&f, s)
 	l.took(r, f.payload)
 	return t, nil
 }
@@ -193,43 +222,58 @@ func (l *Ledger) turn() {
 	}
 }
 
-// join returns the group for the next frame, and whether the caller leads it.
-// The caller holds mu.
-func (l *Ledger) join(sync bool) (g *group, leads bool) {
+// join returns a place in the current group and, for what must be durable, in the
+// next round. The caller holds mu.
+func (l *Ledger) join(durable bool) ticket {
 	if l.group == nil {
-		l.group = &group{
-			seg: l.seg.n, fresh: l.seg.fresh, written: make(chan struct{}), done: make(chan struct{}),
-			wal: l.spareWal, ev: l.spareEv,
-		}
-		l.spareWal, l.spareEv, l.seg.fresh, leads = nil, nil, nil, true
+		l.group = &group{fresh: l.seg.fresh, tail: tail{seg: l.seg.n}, wal: l.spare[0]}
+		l.spare[0], l.spare[1], l.seg.fresh = l.spare[1], nil, nil
 	}
-	l.group.sync = l.group.sync || sync
-	return l.group, leads
+	g, r := l.group, l.round
+	switch {
+	case durable && r == nil:
+		l.round = &round{n: 1}
+		return ticket{group: g, round: l.round, leads: true}
+	case durable:
+		if r.n++; r.done == nil {
+			r.done = make(chan struct{})
+		}
+	case !g.led:
+		g.led = true
+		return ticket{group: g, leads: true}
+	default:
+		if r = nil; g.written == nil {
+			g.written = make(chan struct{})
+		}
+	}
+	return ticket{group: g, round: r}
 }
 
-// put adds a frame and its evidence to g. The caller holds mu.
-func (l *Ledger) put(g *group, f *frame, ev []byte) {
-	if len(ev) > 0 {
-		f.evOff, f.evLen = l.seg.evEnd, uint32(len(ev))
-		l.seg.evEnd += uint64(len(ev))
-		g.ev = append(g.ev, ev...)
+// put adds a frame and its evidence to the current group. The caller holds mu.
+func (l *Ledger) put(f *frame, ev *receipt.Sealing) {
+	g := l.group
+	if ev != nil {
+		f.evOff, f.evLen = l.seg.evEnd, uint32(ev.Size())
+		l.seg.evEnd += uint64(f.evLen)
+		g.ev = append(g.ev, ev)
+		g.filling.Add(1)
 	}
-	if l.synced.seg == g.seg {
+	if l.synced.seg == g.tail.seg {
 		f.synced = uint64(l.synced.off)
 	}
 	if f.typ == typeReceipt && (l.index%markEvery == 0 || f.seq == 1) {
-		l.marks = append(l.marks, mark{l.index, place{f.epoch, f.seq}, g.seg, l.seg.end})
+		l.marks = append(l.marks, mark{l.index, place{f.epoch, f.seq}, g.tail.seg, l.seg.end})
 	}
 	g.wal = f.append(g.wal)
 	l.seg.end += f.size()
-	g.end = l.seg.end
+	g.tail.off = l.seg.end
 }
 
 // took counts r, which is in the current group. The caller holds mu.
 func (l *Ledger) took(r *receipt.Receipt, payload []byte) {
 	l.seq, l.lastMS = r.Seq, r.TimeMS
 	l.index++
-	l.group.index, l.group.lastMS = l.index, l.lastMS
+	l.group.tail.index, l.group.tail.lastMS = l.index, l.lastMS
 	if r.Kind == receipt.Outcome {
 		delete(l.open, place{r.Intent.Epoch, r.Intent.Seq})
 	}
@@ -240,89 +284,124 @@ func (l *Ledger) took(r *receipt.Receipt, payload []byte) {
 	}
 }
 
-// commit takes g, of which the caller is the leader, and writes it.
-func (l *Ledger) commit(g *group) {
+// commit writes g for its first buffered caller, unless a round has.
+func (l *Ledger) commit(g *group) error {
+	if g.fresh != nil { // rotate syncs
+		l.fmu.Lock()
+		defer l.fmu.Unlock()
+	}
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
-	err := l.gather(g)
+	return l.writeOut(g)
+}
+
+// writeOut takes the current group, or leaves it if it is not only, and writes it.
+// The caller holds wmu, and fmu if the group is the first of its segment.
+func (l *Ledger) writeOut(only *group) error {
+	l.mu.Lock()
+	g, err := l.group, l.err
+	if only != nil && g != only {
+		l.mu.Unlock()
+		return only.err
+	}
+	l.group = nil
+	l.mu.Unlock()
+	if g == nil {
+		return err
+	}
+	g.filling.Wait()
 	if err == nil {
 		if err = l.write(g); err != nil { //guard:R59 write-error
 			err = l.fail(err)
 		}
 	}
-	g.writeErr = err
-	close(g.written)
-	if err == nil && g.sync {
-		err = l.flush(g)
-	}
 	g.err = err
-	close(g.done)
-}
-
-// gather takes g away from those who would still join it. It lets others run as
-// long as they join: those whom the last group woke would otherwise stand behind
-// the fsync of a group of one.
-func (l *Ledger) gather(g *group) error {
-	for have := -1; ; {
-		l.mu.Lock()
-		if len(g.wal) == have || len(g.wal) > maxGroupBytes || l.err != nil {
-			l.group = nil
-			defer l.mu.Unlock()
-			return l.err
-		}
-		have = len(g.wal)
-		l.mu.Unlock()
-		runtime.Gosched()
+	if g.written != nil {
+		close(g.written)
 	}
+	return err
 }
 
-// write puts g into the files. The caller holds wmu.
+// write puts g into the files. The caller holds what writeOut's does.
 func (l *Ledger) write(g *group) error {
 	if g.fresh != nil {
 		if err := l.rotate(g.fresh); err != nil {
 			return err
 		}
 	}
+	var err error
 	if len(g.ev) > 0 {
-		l.evDirty = true
-		if err := l.files.evd.Write(g.ev); err != nil {
-			return err
+		if l.evBuf, err = receipt.AppendSealed(l.evBuf[:0], g.ev); err == nil {
+			err = l.files.Evidence.Write(l.evBuf)
 		}
 	}
-	if err := l.files.wal.Write(g.wal); err != nil {
+	if err == nil {
+		err = l.files.Log.Write(g.wal)
+	}
+	if err != nil {
 		return err
 	}
+	for _, s := range g.ev {
+		s.Free()
+	}
 	l.mu.Lock()
-	l.written = max(l.written, g.index)
-	l.spareWal, l.spareEv = g.wal[:0], g.ev[:0]
-	l.mu.Unlock()
-	return nil
+	defer l.mu.Unlock()
+	l.tail, l.spare[0], l.spare[1] = g.tail, g.wal[:0], l.spare[0]
+	l.evDirty = l.evDirty || len(g.ev) > 0
+	return l.err // a sync that failed meanwhile: nothing is recorded after it
 }
 
-// flush waits until all up to g is on the disk. The caller holds wmu.
-func (l *Ledger) flush(g *group) error {
-	if err := l.syncFiles(); err != nil { //guard:R59 sync-error
+// sync writes what waits, and returns when all in r is on the disk. Others write
+// during the sync; what they wait for is the round after this one.
+func (l *Ledger) sync(r *round) error {
+	l.fmu.Lock()
+	defer l.fmu.Unlock()
+	l.gather(r)
+	l.wmu.Lock()
+	l.mu.Lock()
+	l.round = nil // before the group is taken: who joins r is in this group or an earlier one
+	l.mu.Unlock()
+	r.err = l.writeOut(nil)
+	l.wmu.Unlock()
+	if r.err == nil {
+		r.err = l.flush()
+	}
+	if r.done != nil {
+		close(r.done)
+	}
+	return r.err
+}
+
+// gather lets others run as long as they join r: those whom the last round woke
+// would otherwise stand behind a sync for one.
+func (l *Ledger) gather(r *round) {
+	for have := 0; ; {
+		l.mu.Lock()
+		n, stop := r.n, l.err != nil || l.crowded()
+		l.mu.Unlock()
+		if n == have || stop {
+			return
+		}
+		have = n
+		runtime.Gosched()
+	}
+}
+
+// flush syncs what the kernel has. What is written while it does may be on the
+// disk or not. The caller holds fmu.
+func (l *Ledger) flush() error {
+	l.mu.Lock()
+	t, evDirty, err := l.tail, l.evDirty, l.err
+	l.evDirty = false
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := l.files.Sync(evDirty); err != nil { //guard:R59 sync-error
 		return l.fail(err)
 	}
 	l.mu.Lock()
-	l.synced = mark{seg: g.seg, off: g.end}
-	l.floorMS = max(l.floorMS, g.lastMS)
+	l.synced = t
 	l.mu.Unlock()
 	return nil
-}
-
-// syncFiles syncs both files at once: one alone would take as long. The caller
-// holds wmu.
-func (l *Ledger) syncFiles() error {
-	if !l.evDirty {
-		return l.files.wal.Sync()
-	}
-	ev := make(chan error, 1)
-	go func() { ev <- l.files.evd.Sync() }()
-	err := l.files.wal.Sync()
-	if evErr := <-ev; err == nil {
-		err = evErr
-	}
-	l.evDirty = err != nil
-	return err
 }

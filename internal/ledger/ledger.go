@@ -8,8 +8,7 @@
 // batches; NNNNNNNN.evd, encrypted evidence; NNNNNNNN.key, the key of that
 // evidence, wrapped, which can be deleted to erase it. Beside them lock,
 // checkpoint, and tree.N, the hashes of a level of tiles, made from the log again
-// when they are missing or wrong. One boot
-// writes one or more segments and never another's.
+// when they are missing or wrong. One boot writes segments, and never another's.
 //
 // # What happens at every crash point
 //
@@ -98,29 +97,31 @@ type Ledger struct {
 	mu       sync.Mutex
 	err      error                // guarded by mu: why the ledger is failed or closed
 	group    *group               // guarded by mu: where the next receipt goes; nil if there is none
+	round    *round               // guarded by mu: the next sync; nil if nobody waits for it
 	seg      segment              // guarded by mu: where the next group goes
 	seq      uint64               // guarded by mu: of the newest receipt
 	index    uint64               // guarded by mu: receipts in the log, queued ones too
-	written  uint64               // guarded by mu: receipts that the kernel has
 	lastMS   int64                // guarded by mu: the newest receipt's time
-	floorMS  int64                // guarded by mu: the newest durable receipt's time
-	synced   mark                 // guarded by mu: segment and offset up to which the log is on the disk
+	tail     tail                 // guarded by mu: of what the kernel has
+	synced   tail                 // guarded by mu: of what the disk has
+	evDirty  bool                 // guarded by mu: the kernel has evidence that no sync was begun for
 	marks    []mark               // guarded by mu: index of the log, ascending
 	open     map[place]openIntent // guarded by mu
 	unsealed []unsealed           // guarded by mu: in the log's order
 	sealed   uint64               // guarded by mu: receipts that are signed and on the disk
-	spareWal []byte               // guarded by mu: a buffer for the next group
-	spareEv  []byte               // guarded by mu: likewise
+	spare    [2][]byte            // guarded by mu: buffers for the next groups
+	scratch  []byte               // guarded by mu: a buffer for a payload
 	wake     chan struct{}        // guarded by mu: closed and replaced when sealed grows or the ledger fails
 	closing  bool                 // guarded by mu: the closing receipt is queued, and nothing may follow it
 	before   uint64               // receipts of earlier epochs; fixed by Open
 	first    uint64               // oldest segment; fixed by Open
 
-	wmu     sync.Mutex // held by who writes; taken before mu
-	files   openFiles  // guarded by wmu
-	evDirty bool       // guarded by wmu: evidence was written since its last sync
+	fmu   sync.Mutex // held by who syncs; taken before wmu and mu
+	wmu   sync.Mutex // held by who writes; taken before mu
+	files disk.Pair  // guarded by fmu and wmu: either to read, both to change
+	evBuf []byte     // guarded by wmu: a buffer for the evidence of a group
 
-	smu    sync.Mutex       // taken before wmu and mu
+	smu    sync.Mutex       // taken before fmu, wmu and mu
 	tree   tlog.Tree        // guarded by smu: over the sealed receipts
 	levels []*disk.Mirror   // guarded by smu: of the tree, lowest first
 	cache  []*sealedBatch   // guarded by smu: newest batches, oldest first
@@ -142,6 +143,14 @@ type mark struct {
 	place place
 	seg   uint64
 	off   int64
+}
+
+// A tail says how far a log goes.
+type tail struct {
+	seg    uint64
+	off    int64  // bytes in seg
+	index  uint64 // receipts
+	lastMS int64  // the newest receipt's time
 }
 
 func (c *Config) check() error {
@@ -218,7 +227,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 
 // release closes all files, and with the lock's gives up the folder.
 func (l *Ledger) release() {
-	l.files.close()
+	l.files.Close()
 	for _, f := range l.levels {
 		f.Close()
 	}
@@ -262,14 +271,14 @@ func (l *Ledger) Epoch() uint64 { return l.epoch }
 func (l *Ledger) Floor() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.UnixMilli(l.floorMS).UTC()
+	return time.UnixMilli(l.synced.lastMS).UTC()
 }
 
 // Len returns the number of receipts in the log, of all epochs.
 func (l *Ledger) Len() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.written
+	return l.tail.index
 }
 
 // OpenIntent returns the intent that ref names, if it is in the log and has no
@@ -313,7 +322,9 @@ func (l *Ledger) close() error {
 	l.wg.Wait()
 	l.smu.Lock()
 	defer l.smu.Unlock()
-	l.wmu.Lock() // waits for a write in progress
+	l.fmu.Lock() // waits for a sync in progress
+	defer l.fmu.Unlock()
+	l.wmu.Lock() // and for a write
 	defer l.wmu.Unlock()
 	l.release()
 	return err

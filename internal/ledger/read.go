@@ -9,6 +9,7 @@ import (
 	"os"
 	"sort"
 
+	"github.com/writhq/writ/internal/ledger/disk"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/tlog"
 )
@@ -20,7 +21,7 @@ var errStop = errors.New("ledger: stop")
 // before the end of what is written: beyond that a frame may be half there.
 func (l *Ledger) walk(ctx context.Context, m mark, fn func(*frame, spot) error) error {
 	for seg, off := m.seg, m.off; ; seg, off = seg+1, 0 {
-		f, err := l.disk.Open(segmentName(seg, "wal"))
+		f, err := l.disk.Open(disk.Numbered(seg, "wal"))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
@@ -62,7 +63,7 @@ func (l *Ledger) find(p place) (m mark, written uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := sort.Search(len(l.marks), func(i int) bool { return p.before(l.marks[i].place) })
-	return l.marks[max(i-1, 0)], l.written
+	return l.marks[max(i-1, 0)], l.tail.index
 }
 
 // Receipts calls fn with the receipts from one place to another, both included,
@@ -240,7 +241,7 @@ func (l *Ledger) readEvidence(p place, seg uint64, f *frame) (*receipt.Evidence,
 		return nil, err
 	}
 	defer key.Wipe()
-	file, err := l.disk.Open(segmentName(seg, "evd"))
+	file, err := l.disk.Open(disk.Numbered(seg, "evd"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrErased, err)
 	}

@@ -8,10 +8,9 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/ledger/disk"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/tlog"
 )
@@ -38,18 +37,10 @@ type scan struct {
 
 // segments returns the numbers of the log files in the folder, ascending.
 func (l *Ledger) segments() ([]uint64, error) {
-	entries, err := os.ReadDir(l.disk.Dir)
+	all, err := l.disk.Numbers("wal")
 	if err != nil {
 		return nil, fmt.Errorf("%w: open: %w", ErrLedger, err)
 	}
-	var all []uint64
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".wal")
-		if n, err := strconv.ParseUint(name, 10, 63); ok && err == nil && segmentName(n, "wal") == e.Name() {
-			all = append(all, n)
-		}
-	}
-	slices.Sort(all)
 	for i, n := range all {
 		if n != all[0]+uint64(i) {
 			return nil, fmt.Errorf("%w: segment %d is missing", ErrCorrupt, all[0]+uint64(i))
@@ -114,7 +105,7 @@ func (s *scan) checkpoint() error {
 // segment reads one log file. keep is false if the file had no header and was
 // removed; that, and a torn tail, only the last file may have.
 func (s *scan) segment(ctx context.Context, n uint64, last bool) (keep bool, err error) {
-	name := segmentName(n, "wal")
+	name := disk.Numbered(n, "wal")
 	f, err := s.l.disk.Open(name)
 	if err != nil {
 		return false, fmt.Errorf("%w: open: %w", ErrLedger, err)
@@ -151,14 +142,14 @@ func (s *scan) torn(f *os.File, at spot, last bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	name := segmentName(at.seg, "wal")
+	name := disk.Numbered(at.seg, "wal")
 	if proven || !last { //guard:R57 torn-or-damaged
 		return fmt.Errorf("%w: %s at byte %d: what stands there was on the disk once, so no crash did this. "+
 			"Restore the folder from a copy", ErrCorrupt, name, at.off)
 	}
 	if at.off == 0 {
 		for _, ext := range []string{"wal", "evd", "key"} {
-			if err := s.l.disk.Remove(segmentName(at.seg, ext)); err != nil {
+			if err := s.l.disk.Remove(disk.Numbered(at.seg, ext)); err != nil {
 				return fmt.Errorf("%w: %w", ErrLedger, err)
 			}
 		}
@@ -179,7 +170,7 @@ func (s *scan) torn(f *os.File, at spot, last bool) error {
 // frame takes in one frame.
 func (s *scan) frame(f *frame, at spot) error {
 	damaged := func(what string) error {
-		return fmt.Errorf("%w: %s at byte %d: %s", ErrCorrupt, segmentName(at.seg, "wal"), at.off, what)
+		return fmt.Errorf("%w: %s at byte %d: %s", ErrCorrupt, disk.Numbered(at.seg, "wal"), at.off, what)
 	}
 	if (at.off == 0) != (f.typ == typeHeader) {
 		return damaged("header")
@@ -263,7 +254,7 @@ func (s *scan) batch(f *frame) error {
 // intents reads the intents without outcome.
 func (s *scan) intents() error {
 	for at, where := range s.open {
-		f, err := s.l.disk.Open(segmentName(where.seg, "wal"))
+		f, err := s.l.disk.Open(disk.Numbered(where.seg, "wal"))
 		if err != nil {
 			return fmt.Errorf("%w: open: %w", ErrLedger, err)
 		}
@@ -313,8 +304,7 @@ func (s *scan) begin(n uint64) error {
 			return err
 		}
 	}
-	l.commit(first.group)
-	if err := first.group.wait(receipt.Durable); err != nil {
+	if err := l.settle(&first); err != nil {
 		return err
 	}
 	l.log.Info("ledger open", "epoch", l.epoch, "receipts", l.Len(), "clean", boot.Clean, "unknown", len(s.open))

@@ -65,7 +65,7 @@ func (l *Ledger) seal() {
 func (l *Ledger) sealAll() error {
 	l.mu.Lock()
 	todo := l.unsealed
-	l.unsealed = nil
+	l.unsealed = make([]unsealed, 0, len(todo)) // most often as many come again
 	l.mu.Unlock()
 	var batches []*sealedBatch
 	for len(todo) > 0 {
@@ -121,16 +121,13 @@ func (l *Ledger) record(batches []*sealedBatch) error {
 		return l.err
 	}
 	l.turn()
-	g, leads := l.join(true)
+	t := l.join(true)
 	for _, b := range batches {
-		l.put(g, &frame{typ: typeBatch, epoch: b.epoch, seq: b.first, payload: b.block}, nil)
+		l.put(&frame{typ: typeBatch, epoch: b.epoch, seq: b.first, payload: b.block}, nil)
 	}
-	g.index, g.lastMS = l.index, l.lastMS
+	t.group.tail.index, t.group.tail.lastMS = l.index, l.lastMS
 	l.mu.Unlock()
-	if leads {
-		l.commit(g)
-	}
-	return g.wait(receipt.Durable)
+	return l.settle(&t)
 }
 
 // grow adds sealed batches to the tree and tells who waits for them.

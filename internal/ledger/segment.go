@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/writhq/writ/canon"
@@ -18,28 +19,18 @@ import (
 const (
 	walType    = "writ-wal/1"
 	wrapDomain = "writ-evidence-wrap/1"
-	rowDomain  = "writ-evidence/1"
 	keySize    = 32
 )
 
 // A segment is one log file with its evidence and the key of that.
 type segment struct {
 	n     uint64
-	key   secret.Bytes // of the evidence
-	end   int64        // bytes in the log file
-	evEnd uint64       // bytes in the evidence file
-	fresh *segment     // itself, until a group has taken it to make the files
+	key   secret.Bytes     // of the evidence; only in fresh
+	rows  *receipt.RowKeys // under key; guarded by mu
+	end   int64            // bytes in the log file
+	evEnd uint64           // bytes in the evidence file
+	fresh *segment         // itself, until a group has taken it to make the files
 }
-
-// openFiles are the files of the segment that is written.
-type openFiles struct{ wal, evd *disk.File }
-
-func (o *openFiles) close() {
-	o.wal.Close()
-	o.evd.Close()
-}
-
-func segmentName(n uint64, ext string) string { return fmt.Sprintf("%08d.%s", n, ext) }
 
 // walHeader is the payload of a log file's first frame. SPEC LEDG-1.
 type walHeader struct {
@@ -64,68 +55,54 @@ func (l *Ledger) newSegment(n uint64) segment {
 	key := make([]byte, keySize)
 	rand.Read(key)
 	h, _ := l.headerFrame(n) // a failure shows again in rotate
-	s := segment{n: n, key: secret.Take(key), end: int64(len(h))}
-	s.fresh = &segment{n: n, key: s.key}
+	s := segment{n: n, rows: receipt.NewRowKeys(key), end: int64(len(h))}
+	s.fresh = &segment{n: n, key: secret.Take(key)}
 	return s
 }
 
 // rotate makes the files of s and writes there from now on. The log file comes
-// last: without it, the others are nothing. The caller holds wmu.
+// last: without it, the others are nothing. The caller holds fmu and wmu.
 func (l *Ledger) rotate(s *segment) error {
-	if l.files.wal != nil {
-		l.evDirty = true
-		if err := l.syncFiles(); err != nil {
+	if l.files.Log != nil {
+		if err := l.files.Sync(true); err != nil {
 			return err
 		}
-		l.files.close()
-		l.files = openFiles{}
+		l.files.Close()
+		l.files = disk.Pair{}
 	}
 	wrapped, err := l.wrap(s)
 	if err != nil {
 		return err
 	}
-	key, err := l.makeFile(segmentName(s.n, "key"), wrapped)
+	key, err := l.disk.CreateWith(disk.Numbered(s.n, "key"), wrapped)
 	if err != nil {
 		return err
 	}
 	key.Close()
-	if l.files.evd, err = l.makeFile(segmentName(s.n, "evd"), nil); err != nil {
+	if l.files.Evidence, err = l.disk.CreateWith(disk.Numbered(s.n, "evd"), nil); err != nil {
 		return err
 	}
 	h, err := l.headerFrame(s.n)
 	if err != nil {
 		return err
 	}
-	if l.files.wal, err = l.makeFile(segmentName(s.n, "wal"), h); err != nil {
+	if l.files.Log, err = l.disk.CreateWith(disk.Numbered(s.n, "wal"), h); err != nil {
 		return err
 	}
-	l.evDirty = false
 	return l.disk.SyncDir(".")
-}
-
-// makeFile makes a file with b in it, on the disk but for its name.
-func (l *Ledger) makeFile(path string, b []byte) (*disk.File, error) {
-	f, err := l.disk.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > 0 {
-		if err := f.Write(b); err != nil {
-			f.Close()
-			return nil, err
-		}
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // wrapper returns the cipher that wraps the keys of segments.
 func (l *Ledger) wrapper() (aead cipher.AEAD, err error) {
 	err = l.cfg.Evidence.Use(func(b []byte) error {
-		aead, err = derive(b, wrapDomain)
+		k, err := hkdf.Expand(sha256.New, b, wrapDomain, keySize)
+		if err != nil {
+			return fmt.Errorf("derive key: %w", err)
+		}
+		c, err := aes.NewCipher(k)
+		if err == nil {
+			aead, err = cipher.NewGCM(c)
+		}
 		return err
 	})
 	return aead, err
@@ -154,7 +131,7 @@ func (l *Ledger) wrap(s *segment) (wrapped []byte, err error) {
 
 // unwrap returns the key of segment n. Errors wrap [ErrErased].
 func (l *Ledger) unwrap(n uint64) (secret.Bytes, error) {
-	wrapped, err := l.disk.Read(segmentName(n, "key"))
+	wrapped, err := l.disk.Read(disk.Numbered(n, "key"))
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("%w: %w", ErrErased, err)
 	}
@@ -172,60 +149,15 @@ func (l *Ledger) unwrap(n uint64) (secret.Bytes, error) {
 	return secret.Take(key), nil
 }
 
-// derive returns AES-256-GCM under HKDF-Expand(key, info).
-func derive(key []byte, info string) (cipher.AEAD, error) {
-	k, err := hkdf.Expand(sha256.New, key, info, keySize)
-	if err != nil {
-		return nil, fmt.Errorf("derive key: %w", err)
-	}
-	b, err := aes.NewCipher(k)
-	if err != nil {
-		return nil, fmt.Errorf("derive key: %w", err)
-	}
-	return cipher.NewGCM(b)
-}
-
-// rowInfo is what makes the key of one receipt's evidence its own.
-func rowInfo(at place) string {
-	b := binary.BigEndian.AppendUint64([]byte(rowDomain), at.epoch)
-	return string(binary.BigEndian.AppendUint64(b, at.seq))
-}
-
-// encrypt returns the evidence of the receipt at a place, or nil if there is
-// none. The key serves once, so the nonce is zero. SPEC LEDG-7.
-func (s *segment) encrypt(at place, e *receipt.Evidence) (ct []byte, err error) {
-	if e == nil {
-		return nil, nil
-	}
-	b, err := e.Encode()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEntry, err)
-	}
-	err = s.key.Use(func(key []byte) error {
-		aead, err := derive(key, rowInfo(at))
-		if err != nil {
-			return err
-		}
-		ct = aead.Seal(b[:0], make([]byte, aead.NonceSize()), b, nil)
-		return nil
-	})
-	return ct, err
-}
-
 // decrypt returns the evidence of the receipt at a place. Errors wrap
 // [ErrErased].
 func decrypt(k secret.Bytes, at place, ct []byte) (e *receipt.Evidence, err error) {
 	err = k.Use(func(key []byte) error {
-		aead, err := derive(key, rowInfo(at))
-		if err != nil {
-			return err
-		}
-		b, err := aead.Open(nil, make([]byte, aead.NonceSize()), ct, nil)
-		if err != nil { //guard:A37 evidence-authentic
-			return fmt.Errorf("%w: it does not open", ErrErased)
-		}
-		e, err = receipt.ParseEvidence(b)
+		e, err = receipt.NewRowKeys(key).Open(ct, at.epoch, at.seq)
 		return err
 	})
+	if errors.Is(err, receipt.ErrEvidence) {
+		err = fmt.Errorf("%w: %w", ErrErased, err)
+	}
 	return e, err
 }
