@@ -66,8 +66,9 @@ type Config struct {
 // An API answers requests. It begins sealed; [API.Open] ends that.
 type API struct {
 	c       Config
-	writes  bucket
+	writes  [2]bucket // by whether it came over the socket: strangers cannot take its share
 	guesses bucket
+	revoked revocations
 	sealing sync.Mutex // one guess of the passphrase at a time
 	mu      sync.RWMutex
 	open    *Authority // guarded by mu; nil: sealed
@@ -79,7 +80,9 @@ func New(c Config) (*API, error) {
 		return nil, fmt.Errorf("%w: incomplete configuration", ErrControl)
 	}
 	a := &API{c: c}
-	a.writes = bucket{burst: maxWritesBurst, every: maxWriteEvery}
+	for i := range a.writes {
+		a.writes[i] = bucket{burst: maxWritesBurst, every: maxWriteEvery}
+	}
 	a.guesses = bucket{burst: maxUnsealBurst, every: maxUnsealEvery}
 	return a, nil
 }
@@ -113,28 +116,29 @@ type route struct {
 	pattern string
 	who     access
 	sealed  bool
+	writes  bool // counts as a signed write
 	max     time.Duration
 	answer  func(a *API, w http.ResponseWriter, r *http.Request) error
 }
 
 // routes is the whole API. SPEC CTRL-1, CTRL-2.
 var routes = []route{
-	{"GET /healthz", public, true, maxAnswerTime, (*API).healthz},
-	{"GET /readyz", public, true, maxAnswerTime, (*API).readyz},
-	{"GET /v1/root", public, false, maxAnswerTime, (*API).root},
-	{"POST /v1/log", public, false, maxAnswerTime, (*API).publish},
-	{"POST /v1/secrets", public, false, maxAnswerTime, (*API).putSecret},
-	{"POST /v1/unseal", localOnly, true, maxReadTime, (*API).unseal},
-	{"GET /v1/backup", localOnly, false, maxStreamTime, (*API).backup},
-	{"GET /v1/status", readers, true, maxAnswerTime, (*API).status},
-	{"GET /metrics", readers, true, maxAnswerTime, (*API).metrics},
-	{"GET /v1/log/head", readers, false, maxAnswerTime, (*API).head},
-	{"GET /v1/log/entries", readers, false, maxStreamTime, (*API).entries},
-	{"GET /v1/policies", readers, false, maxAnswerTime, (*API).policies},
-	{"GET /v1/secrets", readers, false, maxAnswerTime, (*API).secrets},
-	{"GET /v1/receipts", readers, false, maxAnswerTime, (*API).receipts},
-	{"GET /v1/receipts/{ref}", readers, false, maxAnswerTime, (*API).receipt},
-	{"GET /v1/export", readers, false, maxStreamTime, (*API).export},
+	{"GET /healthz", public, true, false, maxAnswerTime, (*API).healthz},
+	{"GET /readyz", public, true, false, maxAnswerTime, (*API).readyz},
+	{"GET /v1/root", public, false, false, maxAnswerTime, (*API).root},
+	{"POST /v1/log", public, false, true, maxAnswerTime, (*API).publish},
+	{"POST /v1/secrets", public, false, true, maxAnswerTime, (*API).putSecret},
+	{"POST /v1/unseal", localOnly, true, false, maxReadTime, (*API).unseal},
+	{"GET /v1/backup", localOnly, false, false, maxStreamTime, (*API).backup},
+	{"GET /v1/status", readers, true, false, maxAnswerTime, (*API).status},
+	{"GET /metrics", readers, true, false, maxAnswerTime, (*API).metrics},
+	{"GET /v1/log/head", readers, false, false, maxAnswerTime, (*API).head},
+	{"GET /v1/log/entries", readers, false, false, maxStreamTime, (*API).entries},
+	{"GET /v1/policies", readers, false, false, maxAnswerTime, (*API).policies},
+	{"GET /v1/secrets", readers, false, false, maxAnswerTime, (*API).secrets},
+	{"GET /v1/receipts", readers, false, false, maxAnswerTime, (*API).receipts},
+	{"GET /v1/receipts/{ref}", readers, false, false, maxAnswerTime, (*API).receipt},
+	{"GET /v1/export", readers, false, false, maxStreamTime, (*API).export},
 }
 
 // Local returns the handler for the Unix socket: who may open the socket may
@@ -179,10 +183,21 @@ func (a *API) serve(rt route, local bool) http.Handler {
 			a.problem(w, err)
 			return
 		}
+		if rt.writes && !a.writes[index(local)].take(a.c.Now()) { //guard:R11 write-rate
+			a.problem(w, tooMany("too many documents at once"))
+			return
+		}
 		if err := rt.answer(a, w, r.WithContext(ctx)); err != nil {
 			a.problem(w, err)
 		}
 	})
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // admit returns nil if the caller may use the route now. SPEC CTRL-2, CTRL-3.

@@ -14,6 +14,12 @@ const (
 	// costs a few signature verifications and a line in a log that only grows.
 	maxWritesBurst = 200
 	maxWriteEvery  = 50 * time.Millisecond
+	// maxHolderBurst and maxHolderEvery bound the revocations by holders of one
+	// grant; each is an entry of at most 64 KiB for ever.
+	maxHolderBurst = 32
+	maxHolderEvery = time.Minute
+	// maxRemembered bounds the revocations and the grants remembered for that.
+	maxRemembered = 1 << 16
 	// maxUnsealBurst and maxUnsealEvery bound guesses of the passphrase; each costs
 	// 64 MiB for a moment.
 	maxUnsealBurst = 5
@@ -27,4 +33,7 @@ const (
 	// maxRequests bounds requests under way on one listener, so that callers cannot
 	// take all memory.
 	maxRequests = 64
+	// maxConnections bounds the connections of one listener: each takes a descriptor
+	// that the gate needs too.
+	maxConnections = 256
 )

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 )
 
 // TLS returns the configuration of a control listener: clients may show a
@@ -28,6 +29,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		WriteTimeout: maxStreamTime, IdleTimeout: maxIdleTime,
 		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
 	}
+	s.ConnState = bound()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {
@@ -43,4 +45,21 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	}
 	<-done
 	return err
+}
+
+// bound returns a hook that closes a connection at once if there are too many. It
+// is not a listener, since a server sees TLS only in a listener's own connections.
+// SPEC CTRL-18.
+func bound() func(net.Conn, http.ConnState) {
+	var open atomic.Int64
+	return func(c net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			if open.Add(1) > maxConnections { //guard:R11 control-connections
+				c.Close()
+			}
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
+	}
 }

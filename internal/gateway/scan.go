@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/writhq/writ/secret"
 )
@@ -14,8 +15,9 @@ import (
 var ErrSecretSeen = fmt.Errorf("%w: the response holds the secret", ErrGateway)
 
 // A Scanner looks for a secret in a stream, however it is cut: as it is, in
-// base64 at each of its three offsets, in hexadecimal, percent-encoded, and
-// reversed. It is not safe for concurrent use. Wipe it when the stream ends.
+// base64 at each of its three offsets, in hexadecimal, percent-encoded, escaped
+// as JSON and HTML writers do, and reversed. It is not safe for concurrent use.
+// Wipe it when the stream ends.
 //
 // It stops accidents and simple reflection, not a target that transforms the
 // secret on purpose. SPEC HALL-7.
@@ -44,8 +46,12 @@ func NewScanner(forms ...secret.Bytes) *Scanner {
 
 // add makes the forms of b in one buffer, so that wiping it wipes all of them.
 func (s *Scanner) add(b []byte) {
-	old := s.arena
-	s.arena = append(make([]byte, 0, len(old)+28*len(b)+64), old...)
+	old, plain := s.arena, !slices.ContainsFunc(b, func(c byte) bool { return !unreserved(c) })
+	room := 28 * len(b)
+	if !plain {
+		room += (len(textForms)*6 + 3*3) * len(b)
+	}
+	s.arena = append(make([]byte, 0, len(old)+room+64), old...)
 	for i, p := range s.patterns { // they are parts of the new one from now on
 		at := cap(old) - cap(p)
 		s.patterns[i] = s.arena[at : at+len(p)]
@@ -65,13 +71,51 @@ func (s *Scanner) add(b []byte) {
 			return out
 		})
 		for _, space := range []string{"%20", "+"} {
-			s.pattern(func(out []byte) []byte { return appendEscaped(out, b, digits, space) })
+			s.pattern(func(out []byte) []byte { return percent{digits, space, ""}.append(out, b) })
 		}
+	}
+	if !plain {
+		s.addTexts(b)
 	}
 	for off := range 3 {
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			s.pattern(func(out []byte) []byte { return appendBase64(out, enc, b, off) })
 		}
+	}
+}
+
+// textForms are the ways in which common writers of JSON and HTML escape bytes
+// that stand in secrets: the byte, and what they write for it.
+var textForms = [...][]string{
+	{`"\"`, `\\\`, "\n\\n", "\r\\r", "\t\\t"},                                                                        // JSON
+	{`"\"`, `\\\`, "\n\\n", "\r\\r", "\t\\t", `/\/`},                                                                 // PHP
+	{`"\"`, `\\\`, "\n\\n", "\r\\r", "\t\\t", `<\u003c`, `>\u003e`, `&\u0026`},                                       // Go, Ruby
+	{`"\"`, `\\\`, "\n\\n", "\r\\r", "\t\\t", `<\u003c`, `>\u003e`, `&\u0026`, `=\u003d`, `'\u0027`},                 // Java
+	{`"\u0022`, `\\\`, "\n\\n", "\r\\r", "\t\\t", `<\u003C`, `>\u003E`, `&\u0026`, `+\u002B`, `'\u0027`, "`\\u0060"}, // .NET
+	{`&&amp;`, `<&lt;`, `>&gt;`, `"&#34;`, `'&#39;`},
+	{`&&amp;`, `<&lt;`, `>&gt;`, `"&quot;`, `'&#x27;`},
+	{`&&amp;`, `<&lt;`, `>&gt;`, `"&quot;`, `'&#039;`},
+	{`&&amp;`, `<&lt;`, `>&gt;`}, // in text, where quotes may stand
+}
+
+// addTexts makes the forms of b that only differ from it if it has more than
+// unreserved characters.
+func (s *Scanner) addTexts(b []byte) {
+	for _, plain := range []string{"/", "!'()*", ";,/?:@&=+$!'()*#"} { // Python and Java; browsers: a component, a whole address
+		s.pattern(func(out []byte) []byte { return percent{"0123456789ABCDEF", "%20", plain}.append(out, b) })
+	}
+	for _, form := range textForms {
+		s.pattern(func(out []byte) []byte {
+			for _, c := range b {
+				i := slices.IndexFunc(form, func(e string) bool { return e[0] == c })
+				if i < 0 {
+					out = append(out, c)
+				} else {
+					out = append(out, form[i][1:]...)
+				}
+			}
+			return out
+		})
 	}
 }
 
@@ -88,19 +132,28 @@ func (s *Scanner) pattern(write func([]byte) []byte) {
 	s.arena, s.patterns = whole, append(s.patterns, p)
 }
 
-// appendEscaped appends b percent-encoded. Source: RFC 3986, section 2.1.
-func appendEscaped(out, b []byte, digits, space string) []byte {
+// percent is a way of percent-encoding: its digits, what it writes for a space,
+// and what it leaves as it is beside the unreserved characters.
+type percent struct{ digits, space, plain string }
+
+// append appends b percent-encoded. Source: RFC 3986, section 2.1.
+func (p percent) append(out, b []byte) []byte {
 	for _, c := range b {
 		switch {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~':
+		case unreserved(c) || strings.IndexByte(p.plain, c) >= 0:
 			out = append(out, c)
 		case c == ' ':
-			out = append(out, space...)
+			out = append(out, p.space...)
 		default:
-			out = append(out, '%', digits[c>>4], digits[c&15])
+			out = append(out, '%', p.digits[c>>4], p.digits[c&15])
 		}
 	}
 	return out
+}
+
+// unreserved: RFC 3986, section 2.3.
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 // appendBase64 appends the characters that b gives in base64 wherever it begins

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"html"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -96,6 +98,39 @@ func TestScannerPasses(t *testing.T) {
 	})
 	if passed < 50 {
 		t.Errorf("only %d streams without the secret", passed)
+	}
+}
+
+// TestScannerEscapes shows a secret that a target puts into JSON, HTML or an
+// address: common writers escape what is not a letter or digit, each in its way.
+//
+// SPEC HALL-7
+// R2 A16
+func TestScannerEscapes(t *testing.T) {
+	t.Parallel()
+	const key = "wJalr/XUtn+FEMI=K7&MDENG<x>'\"\\\nend"
+	asJSON, err := json.Marshal(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, form := range map[string]string{
+		"Go":      string(asJSON),
+		"plain":   `wJalr/XUtn+FEMI=K7&MDENG<x>'\"\\\nend`,
+		"PHP":     `wJalr\/XUtn+FEMI=K7&MDENG<x>'\"\\\nend`,
+		"Java":    `wJalr/XUtn+FEMI\u003dK7\u0026MDENG\u003cx\u003e\u0027\"\\\nend`,
+		".NET":    `wJalr/XUtn\u002BFEMI=K7\u0026MDENG\u003Cx\u003E\u0027\u0022\\\nend`,
+		"HTML":    html.EscapeString(key),
+		"Python":  strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;").Replace(html.EscapeString(key)),
+		"text":    strings.NewReplacer("&#34;", "\"", "&#39;", "'").Replace(html.EscapeString(key)),
+		"quote":   "wJalr/XUtn%2BFEMI%3DK7%26MDENG%3Cx%3E%27%22%5C%0Aend",
+		"browser": "wJalr%2FXUtn%2BFEMI%3DK7%26MDENG%3Cx%3E'%22%5C%0Aend",
+		"address": "wJalr/XUtn+FEMI=K7&MDENG%3Cx%3E'%22%5C%0Aend",
+	} {
+		s := gateway.NewScanner(secret.Take([]byte(key)))
+		if err := s.Text(`{"error":"no such key ` + form + `"}`); !gateway.IsSecretSeen(err) {
+			t.Errorf("%s: %s passed", name, form)
+		}
+		s.Wipe()
 	}
 }
 

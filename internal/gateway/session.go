@@ -114,6 +114,7 @@ func (s *Session) Do(ctx context.Context, r *Request, fn func(ctx context.Contex
 }
 
 func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(context.Context, *Act) (Outcome, error)) error {
+	turns := s.hall.turns.Load()
 	p, err := s.hall.c.Gate.Decide(ctx, s.request(r, bare))
 	if err != nil { //guard:R16 use-decided
 		return err
@@ -123,7 +124,12 @@ func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(co
 	a := &act{s.chain, p, cancel}
 	s.hall.begin(a)
 	defer s.hall.end(a)
-	out, err := s.act(ctx, p, bare, fn)
+	out := Outcome{Class: NotSent, Note: "revoked"}
+	if s.hall.turns.Load() != turns && !s.hall.stillAllowed(a) { //guard:A13 R28 change-before-act
+		err = errRevoked // it came between the decision and begin: nothing else would end the act
+	} else {
+		out, err = s.act(ctx, p, bare, fn)
+	}
 	if ferr := s.finish(ctx, p, out); ferr != nil {
 		s.hall.c.Log.Error("outcome not recorded", "err", ferr)
 		err = errors.Join(err, ferr)

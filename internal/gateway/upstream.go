@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -10,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,12 +35,13 @@ type Conn struct {
 	// Reader reads from the connection; what it buffers belongs to this act.
 	Reader *bufio.Reader
 
-	tcp   net.Conn // below TLS
-	limit *limited
-	pool  *pool
-	key   poolKey
-	raw   syscall.RawConn
-	idle  time.Time // since when it is unused
+	tcp     net.Conn // below TLS
+	records *records // between the two; nil without TLS
+	limit   *limited
+	pool    *pool
+	key     poolKey
+	raw     syscall.RawConn
+	timer   *time.Timer // ends it while it is unused
 }
 
 // Abort closes the connection at once, without a word to the target.
@@ -79,7 +83,8 @@ func (c *Conn) Release() {
 // pool keeps unused upstream connections.
 type pool struct {
 	mu   sync.Mutex
-	idle map[poolKey][]*Conn // guarded by mu; newest last
+	idle map[poolKey][]*Conn // guarded by mu; newest last, no list is empty
+	size int                 // guarded by mu; of all lists
 }
 
 func newPool() *pool { return &pool{idle: make(map[poolKey][]*Conn)} }
@@ -94,29 +99,47 @@ func (p *pool) get(key poolKey) *Conn {
 			return nil
 		}
 		c := l[len(l)-1]
-		p.idle[key] = l[:len(l)-1]
+		p.remove(c)
 		p.mu.Unlock()
-		if time.Since(c.idle) < maxIdleUpstream && c.quiet() {
+		if c.quiet() {
 			return c
 		}
 		c.Close()
 	}
 }
 
+// put keeps c until it is used or has been unused for too long.
 func (p *pool) put(c *Conn) {
-	c.idle = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.idle[c.key]
-	if len(l) >= maxIdlePerKey {
+	if len(p.idle[c.key]) >= maxIdlePerKey || p.size >= maxIdle { //guard:R11 idle-bound
 		c.Close()
 		return
 	}
-	p.idle[c.key] = append(l, c)
-	for len(l) > 0 && time.Since(l[0].idle) > maxIdleUpstream {
-		l[0].Close()
-		l = l[1:]
-		p.idle[c.key] = append(l[:len(l):len(l)], c)
+	p.idle[c.key] = append(p.idle[c.key], c)
+	p.size++
+	c.timer = time.AfterFunc(maxIdleUpstream, func() { p.expire(c) })
+}
+
+// expire closes c unless it was taken meanwhile.
+func (p *pool) expire(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slices.Contains(p.idle[c.key], c) {
+		p.remove(c)
+		c.Close()
+	}
+}
+
+// remove takes c, which is in p, out of it; p.mu is held. A key without
+// connections is forgotten: anybody who narrows a credential makes a new one.
+func (p *pool) remove(c *Conn) {
+	c.timer.Stop()
+	i := slices.Index(p.idle[c.key], c)
+	p.idle[c.key] = slices.Delete(p.idle[c.key], i, i+1)
+	p.size--
+	if len(p.idle[c.key]) == 0 {
+		delete(p.idle, c.key)
 	}
 }
 
@@ -124,12 +147,14 @@ func (p *pool) put(c *Conn) {
 func (p *pool) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for k, l := range p.idle {
+	for _, l := range p.idle {
 		for _, c := range l {
+			c.timer.Stop()
 			c.Close()
 		}
-		delete(p.idle, k)
 	}
+	clear(p.idle)
+	p.size = 0
 }
 
 // quiet reports whether the connection is open with nothing to read: a target
@@ -144,8 +169,54 @@ func (c *Conn) quiet() bool {
 		ok = errors.Is(err, syscall.EAGAIN)
 		return true
 	})
-	return err == nil && ok
+	return err == nil && ok && (c.records == nil || c.quietTLS())
 }
+
+// quietTLS reports whether TLS holds nothing that it has read already: neither
+// text that nobody asked for nor a part of a record. A read that may not wait
+// finds the text; a timeout leaves the connection as it was.
+func (c *Conn) quietTLS() bool {
+	var b [1]byte
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	n, err := c.Conn.Read(b[:])
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.records.whole() { //guard:A6 tls-quiet
+		return false
+	}
+	return c.SetReadDeadline(time.Time{}) == nil
+}
+
+// records is a connection below TLS that knows whether what was read so far ends
+// with a record. Source: RFC 8446, section 5.1.
+type records struct {
+	net.Conn
+	head int // bytes of a header that were read
+	size int // what they say of the record's length
+	left int // bytes of the record that were not read
+}
+
+// Read reads from the connection.
+func (r *records) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	for rest := b[:n]; len(rest) > 0; {
+		if r.left > 0 {
+			k := min(r.left, len(rest))
+			r.left -= k
+			rest = rest[k:]
+			continue
+		}
+		const headerSize = 5 // the last two bytes are the length
+		r.size = (r.size<<8 | int(rest[0])) & 0xffff
+		if r.head++; r.head == headerSize {
+			r.head, r.left = 0, r.size
+		}
+		rest = rest[1:]
+	}
+	return n, err
+}
+
+func (r *records) whole() bool { return r.head == 0 && r.left == 0 }
 
 // dial returns a connection to a's target, an unused one of the same key if there
 // is one. SPEC HALL-4, HALL-5.
@@ -175,7 +246,8 @@ func (h *Hall) dial(ctx context.Context, key poolKey, a *Act) (*Conn, error) {
 		if t.Inject.How == ClientCertificate {
 			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate(a.Secret) }
 		}
-		s := tls.Client(raw, cfg)
+		c.records = &records{Conn: raw}
+		s := tls.Client(c.records, cfg)
 		if err := s.HandshakeContext(ctx); err != nil {
 			raw.Close()
 			return nil, fmt.Errorf("%w: dial %s: TLS: %w", ErrGateway, t.ID, err)
@@ -235,8 +307,31 @@ func (h *Hall) dialHost(ctx context.Context, u *url.URL, t *Target) (net.Conn, e
 }
 
 func public(ip net.IP) bool {
+	if v4 := within(ip); v4 != nil {
+		return public(v4)
+	}
 	return !(ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() ||
 		ip.IsUnspecified() || ip.IsMulticast() || ip.IsInterfaceLocalMulticast() || shared(ip))
+}
+
+// within returns the address of version 4 that a translator or relay makes of ip,
+// nil if none does. Source: RFC 6052, section 2.1; RFC 8215; RFC 3056, section 2;
+// RFC 4291, section 2.5.5.1.
+func within(ip net.IP) net.IP {
+	b := ip.To16()
+	if b == nil || ip.To4() != nil {
+		return nil
+	}
+	var zero [12]byte
+	switch {
+	case bytes.HasPrefix(b, []byte{0x00, 0x64, 0xff, 0x9b, 0, 1}): // the network's own: unspecified, and so not public
+		return net.IPv4zero
+	case bytes.HasPrefix(b, append([]byte{0x00, 0x64, 0xff, 0x9b}, zero[:8]...)), bytes.HasPrefix(b, zero[:]) && !ip.IsLoopback() && !ip.IsUnspecified():
+		return net.IP(b[12:])
+	case bytes.HasPrefix(b, []byte{0x20, 0x02}):
+		return net.IP(b[2:6])
+	}
+	return nil
 }
 
 // shared reports whether ip is of the shared address space. Source: RFC 6598.

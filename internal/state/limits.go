@@ -9,4 +9,7 @@ const (
 	maxCounters = 4_000_000
 	// pruneEvery is how many seconds lie between two sweeps of counters.
 	pruneEvery = 60
+	// keepPast is how many seconds a counter or key outlives its end: more than the
+	// clock may be set back before the gate denies, or its window would begin again.
+	keepPast = 60
 )

@@ -94,7 +94,7 @@ func (s *State) check(r *Reservation) *Refusal {
 		if _, used := s.replay[r.Replay]; used { //guard:R18 replay-used
 			return refuse(op.Replayed, "this proof was used before; sign a new one for each request")
 		}
-		if r.ReplayEnd <= r.At { //guard:A14 replay-end
+		if r.ReplayEnd <= s.swept { //guard:A14 replay-end
 			return refuse(op.Replayed, "this proof is too old to be told from a replay")
 		}
 		if len(s.replay) >= maxReplayIDs {
@@ -218,12 +218,12 @@ func (s *State) prune(at int64) {
 		return
 	}
 	for k, c := range s.counters {
-		if c.until != 0 && c.until <= at {
+		if c.until != 0 && c.until <= at-keepPast {
 			delete(s.counters, k)
 		}
 	}
 	for k, i := range s.idem {
-		if i.end <= at {
+		if i.end <= at-keepPast {
 			delete(s.idem, k)
 		}
 	}
@@ -257,6 +257,7 @@ func (s *State) MarkReleased(key canon.Digest) {
 func (s *State) Restore(r *receipt.Receipt, at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.swept = max(s.swept, at) // what had ended by then is not here, and is not taken again
 	sign := int64(1)
 	switch {
 	case r.Kind == receipt.Intent:
@@ -266,7 +267,7 @@ func (s *State) Restore(r *receipt.Receipt, at int64) {
 		if r.OpType == release.DocumentType && r.Secret != nil {
 			s.released[ReleasedKey(r.Alias, *r.Secret)] = struct{}{}
 		}
-		if r.Idem != nil && r.Idem.End > at {
+		if r.Idem != nil && r.Idem.End > at-keepPast {
 			s.idem[r.Idem.Scope] = idempotency{done: true, end: r.Idem.End}
 		}
 	case r.Kind == receipt.Outcome && r.Outcome.Class == receipt.NotSent:
@@ -278,7 +279,7 @@ func (s *State) Restore(r *receipt.Receipt, at int64) {
 		return
 	}
 	for _, d := range r.Debits {
-		if d.End == 0 || d.End > at {
+		if d.End == 0 || d.End > at-keepPast {
 			s.debit(d.Key, sign*int64(d.Amount), d.End)
 		}
 	}

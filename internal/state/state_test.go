@@ -97,6 +97,52 @@ func TestReplayMemory(t *testing.T) {
 	}
 }
 
+// TestClockSetBack sets the clock back by less than the gate refuses: a proof that
+// was forgotten is not taken, and a window's counter does not begin again. SPEC
+// STATE-2, STATE-3.
+//
+// R18 R7 A14 A34
+// guard: replay-end
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	used := func(at int64) *state.Reservation {
+		return &state.Reservation{
+			At: at, Replay: key("p"), ReplayEnd: now + 90, Idem: key("i"), IdemEnd: now + 90,
+			Debits: []policy.Debit{{Key: key("q"), ID: "q", N: 1, Limit: 1, Until: now + 90}},
+		}
+	}
+	receipts := []*receipt.Receipt{{
+		Kind: receipt.Intent, Replay: key("p"), ReplayEnd: now + 90, Debits: state.ReceiptDebits(used(now).Debits),
+		Idem: &receipt.IdempotencyHold{Scope: key("i"), End: now + 90},
+	}}
+	live, restored := state.New(), state.New()
+	if ref := live.Reserve(used(now)); ref != nil {
+		t.Fatal(ref.Denial)
+	}
+	for _, at := range []int64{now + 91, now + 120} { // it is forgotten, and a sweep comes by
+		if ref := live.Reserve(&state.Reservation{At: at}); ref != nil {
+			t.Fatal(ref.Denial)
+		}
+	}
+	for _, r := range receipts {
+		restored.Restore(r, now+110)
+	}
+	for name, s := range map[string]*state.State{"live": live, "restored": restored} {
+		again := used(now + 89)
+		if got := code(s.Reserve(again)); got != op.Replayed {
+			t.Errorf("%s: the proof again: %q", name, got)
+		}
+		again.Replay = canon.Digest{}
+		if got := code(s.Reserve(again)); got != op.IdemInProgress && got != op.IdemDone {
+			t.Errorf("%s: the idempotency key again: %q", name, got)
+		}
+		again.Idem = canon.Digest{}
+		if got := code(s.Reserve(again)); got != op.QuotaExceeded {
+			t.Errorf("%s: the counter again: %q", name, got)
+		}
+	}
+}
+
 // TestExactlyN shows N uses of a limit of N under concurrency. SPEC STATE-3.
 //
 // R7

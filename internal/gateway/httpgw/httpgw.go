@@ -112,6 +112,11 @@ func harden(c *tls.Config) {
 
 // ServeHTTP takes one request through the gate.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	if r.ProtoMajor == 1 {
+		c.SetWriteDeadline(time.Time{}) // a connection keeps that of the answer before
+	}
+	w = &prompt{w, c, h.times.stall}
 	if strings.HasPrefix(r.RequestURI, releaseRoute) {
 		h.release(w, r)
 		return
@@ -142,3 +147,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the response was cut short: the client must not take it for whole
 	}
 }
+
+// prompt is a writer whose client must take what is written within a time: else
+// one that does not read would hold memory for ever, known or not. SPEC HTTPGW-4.
+type prompt struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+// Write writes b.
+func (p *prompt) Write(b []byte) (int, error) {
+	p.control.SetWriteDeadline(time.Now().Add(p.stall)) //guard-call:R11 answer-stall
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap returns the writer, for a [http.ResponseController].
+func (p *prompt) Unwrap() http.ResponseWriter { return p.ResponseWriter }

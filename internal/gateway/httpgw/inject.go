@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ func render(req *ophttp.Request, a *gateway.Act, at time.Time) (head secret.Byte
 	path, ok := strings.CutPrefix(req.URL, a.Target.Origin)
 	if !ok || !strings.HasPrefix(path, "/") { //guard:R5 origin-of-target
 		return head, fmt.Errorf("http: the operation is for another origin than the target's")
+	}
+	if taken(req, path, a.Target.Inject) { //guard:R15 inject-once
+		return head, fmt.Errorf("http: the operation has something already where the secret goes")
 	}
 	_, host, _ := strings.Cut(a.Target.Origin, "://")
 	err = a.Secret.Use(func(s []byte) error {
@@ -63,6 +67,24 @@ func render(req *ophttp.Request, a *gateway.Act, at time.Time) (head secret.Byte
 		return nil
 	})
 	return head, err
+}
+
+// taken reports whether the operation has a header or query member of the name
+// that the secret takes: of two, some targets would read the holder's.
+func taken(req *ophttp.Request, path string, in gateway.Inject) bool {
+	switch in.How {
+	case inHeader:
+		return slices.ContainsFunc(req.Header, func(h [2]string) bool { return strings.EqualFold(h[0], in.Name) })
+	case inQuery:
+		_, query, _ := strings.Cut(path, "?")
+		for part := range strings.SplitSeq(query, "&") {
+			name, _, _ := strings.Cut(part, "=")
+			if name, err := url.QueryUnescape(name); err != nil || strings.EqualFold(name, in.Name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 const identity = "identity"

@@ -53,10 +53,10 @@ func (h *handler) problem(w http.ResponseWriter, in *incoming, err error) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	nonce := w.Header().Get("Dpop-Nonce")
-	clear(w.Header()) // of what a response began with
-	if nonce != "" {
-		w.Header().Set("Dpop-Nonce", nonce)
+	for name := range w.Header() { // what a response began with
+		if name != "Dpop-Nonce" && !(name == "Connection" && in == nil) {
+			w.Header().Del(name)
+		}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")

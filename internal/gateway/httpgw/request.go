@@ -46,6 +46,16 @@ func (b *budget) give(n int64) {
 // read reads all of a request under the route, within bounds. The caller gives the body's bytes
 // back to the budget. SPEC HTTPGW-4.
 func (h *handler) read(w http.ResponseWriter, r *http.Request, route string) (*incoming, error) {
+	in, err := h.message(w, r, route)
+	body := r.ContentLength != 0 || len(r.TransferEncoding) > 0
+	if err != nil && body && r.ProtoMajor == 1 { //guard:R15 refused-body
+		w.Header().Set("Connection", "close") // where a body ends that was not read is a matter of opinion
+	}
+	return in, err
+}
+
+// message is read without what a refusal does to the connection.
+func (h *handler) message(w http.ResponseWriter, r *http.Request, route string) (*incoming, error) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 { // also for what is refused: the library reads on
 		c := http.NewResponseController(w)
 		c.SetReadDeadline(time.Now().Add(h.times.body))
