@@ -32,7 +32,9 @@ const (
 	PolicyStale       Code = "policy_stale"      // no proof that the policy is still in force
 	StateUnavailable  Code = "state_unavailable" // could not be recorded or reserved
 	SecretUnavailable Code = "secret_unavailable"
-	TargetRefused     Code = "target_refused" // the target cannot be reached as the policy demands
+	TargetRefused     Code = "target_refused"   // the target cannot be reached as the policy demands
+	OutcomeUnknown    Code = "outcome_unknown"  // permitted and begun; it cannot be known whether it was done
+	ResponseStopped   Code = "response_stopped" // permitted and done; what the target answered is held back
 )
 
 // A Denial is a no: a valid, recorded result. It is the only error that is

@@ -347,8 +347,8 @@ func (r *Response) check() error {
 		return fmt.Errorf("max_bytes must be 0 or more; headers and redact have at most %d entries", maxListed)
 	}
 	for i, h := range r.Headers {
-		if !token(h) || contains(r.Headers[:i], h) {
-			return fmt.Errorf("headers: entry %d is no header in lower case, or stands twice", i)
+		if !token(h) || contains(r.Headers[:i], h) || contains(framing, h) { //guard:R15 response-framing
+			return fmt.Errorf("headers: entry %d is no header in lower case, frames the response, or stands twice", i)
 		}
 	}
 	for i, p := range r.Redact {

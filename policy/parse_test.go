@@ -146,6 +146,7 @@ func badAuthority() []mutation {
 		{"operations", "member type", operation(1, func(o *policy.Operation) { o.Body.Members[1].Type = "float" })},
 		{"operations", "response size", response(policy.Response{MaxBytes: -1})},
 		{"operations", "response header", response(policy.Response{Headers: []string{"X-Upper"}})},
+		{"operations", "response header that frames", response(policy.Response{Headers: []string{"transfer-encoding"}})},
 		{"operations", "response header twice", response(policy.Response{Headers: []string{"x-a", "x-a"}})},
 		{"operations", "redact", response(policy.Response{Redact: []string{"card..number"}})},
 		{"quotas", "twice", func(d *policy.Document) { d.Quotas = append(d.Quotas, d.Quotas[0]) }},
@@ -204,7 +205,7 @@ func mutated(m mutation) *policy.Document {
 // A40: a version of a mapper that this gate has not
 // A7: a quota whose amount may be absent or is no integer
 // guard: zone-named, mapper-version, unsupported-feature, inject-printable, inject-header-name, inject-cleartext
-// guard: quota-amount-required, quota-action-declared, pop-action-declared, subject-pattern
+// guard: response-framing, quota-amount-required, quota-action-declared, pop-action-declared, subject-pattern
 func TestParseNamesField(t *testing.T) {
 	t.Parallel()
 	good := encode(t, testkit.Document(canon.Hash([]byte("zone"))))

@@ -35,6 +35,11 @@ func (z *Zone) applyRevoke(e *Entry) error {
 		return fmt.Errorf("%w: revocation: %w", ErrRefused, err)
 	}
 	key := revocation{rec.Kind, rec.ID}
+	for _, r := range z.revoked[key] {
+		if r.Alias == rec.Alias && (r.Credential == "") == (rec.Credential == "") { //guard:R56 revoke-once-logged
+			return fmt.Errorf("%w: revocation: it is in the log already", ErrRefused)
+		}
+	}
 	z.revoked[key] = append(z.revoked[key], &rec)
 	if rec.Kind == RevokeKey {
 		z.setRoot(z.Root().Without(sign.KeyID(rec.ID)), e.LoggedAt)

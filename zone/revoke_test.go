@@ -55,7 +55,7 @@ func TestRevokers(t *testing.T) {
 		t.Error("another namespace's policy is revoked")
 	}
 	w.ok("by bo", w.revoke(zone.RevokePolicy, id, "bo"))
-	w.ok("again", w.revoke(zone.RevokePolicy, id, "ana"))
+	w.no("again", w.revoke(zone.RevokePolicy, id, "ana"))
 	if !w.z.Revoked(zone.RevokePolicy, id) || w.z.Revoked(zone.RevokeBlock, id) || w.z.Revoked(zone.RevokePolicy, canon.Hash(nil)) {
 		t.Error("revoked")
 	}

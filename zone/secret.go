@@ -93,6 +93,9 @@ func checkState(rec *SecretRecord, cur *Secret) error {
 	if rec.Statement.Digest() != c.Statement.Digest() { //guard:A5 R29 reseal-statement
 		return fmt.Errorf("%w: secret %s: a version keeps its statement", ErrRefused, rec.ID)
 	}
+	if rec.State == c.State && rec.Sealed == c.Sealed && rec.Policy == c.Policy { //guard:R56 secret-record-once
+		return fmt.Errorf("%w: secret %s: it is in the log already", ErrRefused, rec.ID)
+	}
 	if rec.State == Active && c.State != Active { //guard:R29 secret-retired
 		return fmt.Errorf("%w: secret %s: version %d has ended", ErrRefused, rec.ID, rec.Version)
 	}

@@ -206,6 +206,9 @@ func (z *Zone) applyPolicy(e *Entry) error {
 		l = &line{candidates: make(map[canon.Digest]*policy.Verified)}
 		z.lines[d.Alias] = l
 	}
+	if _, ok := l.candidates[p.ID()]; ok { //guard:R56 candidate-once
+		return fmt.Errorf("%w: the policy is published already", ErrRefused)
+	}
 	l.candidates[p.ID()] = p
 	return nil
 }

@@ -154,6 +154,7 @@ func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func
 		a.Secret, err = s.hall.c.Custody.Open(ctx, p.Permit)
 	}
 	if err != nil { //guard:R13 opened-before-act
+		s.hall.c.Log.Error("permitted, and not done: custody refused", "target", p.Target.ID, "secret", p.Permit.SecretID, "err", err)
 		return Outcome{Class: NotSent, Note: "custody"}, fmt.Errorf("%w: open: %w", ErrGateway, err)
 	}
 	defer a.Secret.Wipe() //guard-call:R2 act-wiped

@@ -18,6 +18,7 @@ import (
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/sign"
 )
 
@@ -214,6 +215,8 @@ func (c *call) answer(sh *shell.Shell, resp *http.Response, b []byte) error {
 		return err
 	case r.Denial != nil && r.Denial.Code == "not_decided":
 		return shell.Fail("writ status, writ doctor", "not decided, so not done")
+	case r.Denial != nil && r.Denial.begun():
+		return shell.Fail("writ receipt show "+r.Denial.Receipt, "permitted, and perhaps done: %s", r.Denial.Code)
 	case r.Denial != nil:
 		return fmt.Errorf("%w: %s", shell.ErrDenied, r.Denial.Code)
 	case resp.StatusCode >= 400:
@@ -222,8 +225,18 @@ func (c *call) answer(sh *shell.Shell, resp *http.Response, b []byte) error {
 	return nil
 }
 
+// begun reports whether the operation was permitted and reached the target: no
+// denial, and nothing to repeat without looking.
+func (p *problem) begun() bool {
+	return p.Code == string(op.OutcomeUnknown) || p.Code == string(op.ResponseStopped)
+}
+
 func (p *problem) show(sh *shell.Shell) {
-	sh.Say("denied   %s", p.Code)
+	verdict := "denied "
+	if p.begun() {
+		verdict = "begun  "
+	}
+	sh.Say("%s  %s", verdict, p.Code)
 	sh.Say("because  %s", p.Detail)
 	for _, l := range [][2]string{{"rule", p.Rule}, {"control", p.Control}, {"next", p.Next}, {"receipt", p.Receipt}} {
 		if l[1] != "" {

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/op"
 	ophttp "github.com/writhq/writ/op/http"
 	"github.com/writhq/writ/secret"
 )
@@ -22,6 +24,7 @@ type performance struct {
 	scan     *gateway.Scanner
 	conn     *gateway.Conn
 	now      func() time.Time
+	receipt  canon.Digest    // id of the intent's receipt
 	stall    time.Duration   // how long the client may take for the next bytes
 	ctx      context.Context // of the act: ends when it is no longer allowed
 	received uint64
@@ -42,7 +45,7 @@ func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, 
 	if err != nil {
 		return gateway.Outcome{Class: gateway.NotSent, Note: "dial"}, refuse(http.StatusBadGateway, "the target cannot be reached")
 	}
-	p.conn, p.ctx = conn, ctx
+	p.conn, p.ctx, p.receipt = conn, ctx, a.Receipt
 	stop := context.AfterFunc(ctx, conn.Abort)
 	defer stop()
 	p.scan = scanner(a)
@@ -50,11 +53,10 @@ func (p *performance) do(ctx context.Context, a *gateway.Act) (gateway.Outcome, 
 	sent, err := send(conn, head, req.Body)
 	if err != nil {
 		conn.Close()
-		class := gateway.Unknown
 		if sent == 0 {
-			class = gateway.NotSent
+			return gateway.Outcome{Class: gateway.NotSent, Note: "send"}, refuse(http.StatusBadGateway, "the target closed the connection; nothing was sent")
 		}
-		return gateway.Outcome{Class: class, Note: "send", Sent: uint64(len(req.Body))}, refuse(http.StatusBadGateway, "the target closed the connection")
+		return gateway.Outcome{Class: gateway.Unknown, Note: "send", Sent: uint64(len(req.Body))}, p.begun(op.OutcomeUnknown, "the target closed the connection")
 	}
 	out, err := p.receive(conn, req.Method, &a.Response)
 	out.Sent, out.Received = uint64(len(req.Body)), p.received
@@ -89,7 +91,7 @@ func (p *performance) receive(conn *gateway.Conn, method string, c *gateway.Resp
 	resp, err := readHead(conn, method)
 	if err != nil {
 		conn.Close()
-		return gateway.Outcome{Class: gateway.Unknown, Note: "response"}, refuse(http.StatusBadGateway, "the target gave no proper response; the operation may have been done")
+		return gateway.Outcome{Class: gateway.Unknown, Note: "response"}, p.begun(op.OutcomeUnknown, "the target gave no proper response")
 	}
 	defer resp.Body.Close()
 	out := gateway.Outcome{Class: gateway.OK, Status: resp.StatusCode}
@@ -100,7 +102,7 @@ func (p *performance) receive(conn *gateway.Conn, method string, c *gateway.Resp
 		conn.Close()
 		out.Class, out.Note = gateway.Stopped, stopNote(err)
 		p.aborted = p.answered
-		return out, refuse(http.StatusBadGateway, "the response was stopped: "+out.Note)
+		return out, p.begun(op.ResponseStopped, "the target was called, and its response is held back: "+out.Note)
 	}
 	if resp.Close || resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
 		conn.Close()
@@ -108,6 +110,12 @@ func (p *performance) receive(conn *gateway.Conn, method string, c *gateway.Resp
 		conn.Release()
 	}
 	return out, nil
+}
+
+// begun returns what the holder is told of an operation that was permitted, and
+// may have been done: not to send it again before looking.
+func (p *performance) begun(c op.Code, reason string) *op.Denial {
+	return &op.Denial{Code: c, Reason: reason, Next: "look at the target before you repeat the call", Receipt: p.receipt}
 }
 
 func readHead(conn *gateway.Conn, method string) (*http.Response, error) {

@@ -95,7 +95,7 @@ func status(c op.Code) int {
 		return http.StatusBadRequest
 	case op.PolicyStale, op.StateUnavailable:
 		return http.StatusServiceUnavailable
-	case op.SecretUnavailable, op.TargetRefused:
+	case op.SecretUnavailable, op.TargetRefused, op.OutcomeUnknown, op.ResponseStopped:
 		return http.StatusBadGateway
 	}
 	return http.StatusForbidden
