@@ -24,18 +24,19 @@ import (
 // world is a gate over fakes that keep the order of what happened.
 type world struct {
 	*testkit.Zone
-	t      testing.TB
-	zone   *zone.Zone
-	gate   *gate.Gate
-	state  *state.State
-	mu     sync.Mutex
-	events []string            // guarded by mu
-	seen   []*receipt.Receipt  // guarded by mu
-	proofs []*receipt.Evidence // guarded by mu
-	fail   error               // of Append
-	law    error               // of Fresh and View
-	fresh  int64               // what Fresh says
-	floor  int64               // what Floor says
+	t       testing.TB
+	zone    *zone.Zone
+	gate    *gate.Gate
+	state   *state.State
+	mu      sync.Mutex
+	events  []string            // guarded by mu
+	seen    []*receipt.Receipt  // guarded by mu
+	proofs  []*receipt.Evidence // guarded by mu
+	fail    error               // of Append
+	law     error               // of Fresh and View
+	fresh   int64               // what Fresh says
+	between func()              // called once after the next reservation
+	floor   int64               // what Floor says
 }
 
 func newWorld(t testing.TB, change func(*policy.Document)) *world {
@@ -133,7 +134,11 @@ func (w *world) Floor() time.Time { return time.Unix(w.floor, 0) }
 // Reserve, Release and Done implement gate.State.
 func (w *world) Reserve(r *state.Reservation) *state.Refusal {
 	w.note("reserve")
-	return w.state.Reserve(r)
+	ref := w.state.Reserve(r)
+	if w.between != nil {
+		w.between()
+	}
+	return ref
 }
 
 func (w *world) Release(r *state.Reservation) {

@@ -163,6 +163,10 @@ func (g *Gate) Decide(ctx context.Context, r *Request) (*Permitted, error) {
 		return nil, g.deny(ctx, q, ref.Denial, ref)
 	}
 	p, err := g.record(ctx, q, res)
+	if errors.Is(err, errMarked) {
+		g.c.State.Release(res)
+		return nil, g.deny(ctx, q, op.Deny(op.StateUnavailable, "the secret was given out in the clear meanwhile; ask again"), nil)
+	}
 	if err != nil { //guard:R59 record-before-permit
 		g.c.State.Release(res)
 		return nil, fmt.Errorf("%w: record intent: %w", ErrGate, err)

@@ -27,14 +27,10 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 	r.Kind, r.Mode = receipt.Intent, mode
 	r.Debits, r.Replay, r.ReplayEnd = state.ReceiptDebits(res.Debits), res.Replay, res.ReplayEnd
 	r.Secret, r.Labels = q.secretRef(), q.q.Labels
-	if r.OpType == release.DocumentType && r.Secret != nil { //guard:R61 release-marked
-		r.Labels = []string{Ungoverned}
-		g.c.Marks.MarkReleased(state.ReleasedKey(r.Alias, *r.Secret))
-	}
 	if !res.Idem.IsZero() {
 		r.Idem = &receipt.IdempotencyHold{Scope: res.Idem, End: res.IdemEnd}
 	}
-	ref, err := g.c.Ledger.Append(ctx, entry(mode, r, ev))
+	ref, err := g.c.Ledger.Append(ctx, g.marked(entry(mode, r, ev), r))
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +42,29 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 		p.Response = *o.Response
 	}
 	return p, nil
+}
+
+// errMarked is the error for a use that was decided before its secret was given
+// out in the clear, and would be recorded after.
+var errMarked = fmt.Errorf("%w: the secret was given out meanwhile", ErrGate)
+
+// marked returns e with the label that its secret has at the moment of the record:
+// the ledger's order is the order of releases and uses. SPEC RELEASE-4.
+func (g *Gate) marked(e ledger.Entry, r *receipt.Receipt) ledger.Entry {
+	if r.Secret == nil {
+		return e
+	}
+	key, build := state.ReleasedKey(r.Alias, *r.Secret), e.Build
+	e.Build = func(epoch, seq uint64, at time.Time) (*receipt.Receipt, *receipt.Evidence, error) {
+		if r.OpType == release.DocumentType { //guard:R61 release-marked
+			r.Labels = []string{Ungoverned}
+			g.c.Marks.MarkReleased(key)
+		} else if g.c.Marks.Released(key) && len(r.Labels) == 0 { //guard:R61 use-after-release
+			return nil, nil, errMarked
+		}
+		return build(epoch, seq, at)
+	}
+	return e
 }
 
 // hard reports whether r takes something that must survive a power loss.

@@ -34,6 +34,23 @@ func (w *world) release() *gate.Request {
 	return r
 }
 
+// TestUseWhileReleasing shows a use that was decided before a release and comes to
+// be recorded after it: it is not done without the label.
+//
+// R61
+// guard: use-after-release
+func TestUseWhileReleasing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, releasing)
+	first := w.refund(w.Credential(t, 1), "100")
+	w.between = func() { // after the decision, before the record
+		w.between = nil
+		w.mustPermit(w.release())
+	}
+	w.mustDeny(first, op.StateUnavailable)
+	w.mustDeny(w.refund(w.Credential(t, 1), "100"), op.Forbidden)
+}
+
 // TestRelease shows a secret in the clear: denied by default, signed for, and
 // marked from then on. SPEC RELEASE-2, RELEASE-3, RELEASE-4.
 //

@@ -108,9 +108,9 @@ func TestLogThatDoesNotFit(t *testing.T) {
 		t.Fatalf("%d frames", len(donor))
 	}
 	for what, change := range map[string]func([][]byte) [][]byte{
-		"deleted":   func(f [][]byte) [][]byte { return slices.Delete(f, 3, 4) },
-		"twice":     func(f [][]byte) [][]byte { return slices.Insert(f, 3, f[2]) },
-		"swapped":   func(f [][]byte) [][]byte { f[2], f[3] = f[3], f[2]; return f },
+		"deleted":   func(f [][]byte) [][]byte { i := third(f); return slices.Delete(f, i, i+1) },
+		"twice":     func(f [][]byte) [][]byte { i := third(f); return slices.Insert(f, i, f[i]) },
+		"swapped":   func(f [][]byte) [][]byte { i := third(f); f[1], f[i] = f[i], f[1]; return f },
 		"exchanged": func(f [][]byte) [][]byte { f[3] = donor[3]; return f },
 		"history":   func(f [][]byte) [][]byte { return append(f[:1:1], donor[1:]...) },
 	} {
@@ -121,18 +121,40 @@ func TestLogThatDoesNotFit(t *testing.T) {
 	}
 	// The same where no checkpoint, and then no batch either, tells.
 	if _, err := damage(t, false, func(b []byte) []byte {
-		f := slices.Clone(donor[:7])
-		f[5] = cut(b)[5] // later than the others, so that only the batch tells
+		end := slices.IndexFunc(donor, func(f []byte) bool { return f[2] == batchFrame })
+		f := slices.Clone(donor[:end+1])
+		for _, other := range cut(b) { // the last receipt before the batch, so that only the batch tells
+			if other[2] == receiptFrame && bytes.Equal(other[24:32], f[end-1][24:32]) {
+				f[end-1] = other
+			}
+		}
 		return bytes.Join(f, nil)
 	}); !errors.Is(err, ledger.ErrCorrupt) {
 		t.Errorf("exchanged under a batch: %v", err)
 	}
 	if _, err := damage(t, false, func(b []byte) []byte {
-		f := cut(b)
+		f := slices.DeleteFunc(cut(b), func(f []byte) bool { return f[2] == batchFrame })
 		return bytes.Join(slices.Delete(f[:6], 3, 4), nil)
 	}); !errors.Is(err, ledger.ErrCorrupt) {
 		t.Errorf("deleted before any batch: %v", err)
 	}
+}
+
+// Types of frames, at their third byte: see frame.go.
+const (
+	receiptFrame = 2
+	batchFrame   = 3
+)
+
+// third returns the place of the third receipt: batches come when they come.
+func third(f [][]byte) int {
+	n := 0
+	return slices.IndexFunc(f, func(f []byte) bool {
+		if f[2] == receiptFrame {
+			n++
+		}
+		return n == 3
+	})
 }
 
 // cut returns the frames of a log file.
