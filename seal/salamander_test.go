@@ -159,12 +159,13 @@ func TestSalamander(t *testing.T) {
 		}
 		b.Wraps = append(b.Wraps, w)
 	}
-	aad, err := textAAD(h0, b.Commit, b.Wraps)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var aads [2][]byte // what each gate authenticates with: the commitment to the key that it found
 	for i := range sides {
-		sides[i] = newSide(t, keys[i], aad, len(plain))
+		aad, err := textAAD(h0, commits[i], b.Wraps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		aads[i], sides[i] = aad, newSide(t, keys[i], aad, len(plain))
 	}
 	b.Text = salamander(sides[0], sides[1], plain)
 	for i := range gates {
@@ -174,7 +175,7 @@ func TestSalamander(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, aad); err != nil {
+		if _, err := a.Open(nil, make([]byte, a.NonceSize()), b.Text, aads[i]); err != nil {
 			t.Fatalf("the forgery does not open under key %d", i)
 		}
 	}
