@@ -95,7 +95,6 @@ func TestRevocationsDoNotFillTheLog(t *testing.T) {
 //
 // SPEC CTRL-17
 // R36 R44
-// guard: revoke-once
 func TestOldRevocationIsNoVeto(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testgate.Config{NoSecret: true})
