@@ -356,13 +356,7 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%s passphrase: %v", name, err)
 		}
 	}
-	for i := range file {
-		if i < len(file)-400 && i%7 != 0 {
-			continue // each costs an argon2id
-		}
-		if i%40 != 0 {
-			continue
-		}
+	for i := 0; i < len(file); i += 40 { // each costs an argon2id
 		bad := append([]byte(nil), file...)
 		bad[i] ^= 1
 		if _, err := custody.Unwrap(bad, pass); err == nil {

@@ -140,7 +140,6 @@ type question struct {
 // law is what the policy log says at one moment.
 type law struct {
 	policy *policy.Verified
-	root   *policy.Root
 	secret *zone.SecretRecord // of the target; nil if there is none
 	log    polog.Position
 }
@@ -256,7 +255,7 @@ func (g *Gate) resolveIn(z *zone.Zone, q *question) *op.Denial {
 	if !ok { //guard:R19 alias-resolves
 		return op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias")
 	}
-	q.law.policy, q.law.root = p, z.Root()
+	q.law.policy = p
 	if z.CheckRoot(q.r.At.Unix()) != nil { //guard:R27 root-in-time
 		return op.Deny(op.PolicyExpired, "the root has expired; sign a new one")
 	}

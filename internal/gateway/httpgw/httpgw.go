@@ -110,6 +110,24 @@ func harden(c *tls.Config) {
 	c.NextProtos = []string{"h2", "http/1.1"}
 }
 
+// begin reads a request under the route and finds its session. It returns nil, and
+// has answered, if there is none; else the caller gives the body's bytes back to
+// the budget.
+func (h *handler) begin(w http.ResponseWriter, r *http.Request, route string) (*incoming, *gateway.Session) {
+	in, err := h.read(w, r, route)
+	if err != nil {
+		h.problem(w, in, err)
+		return nil, nil
+	}
+	s, err := h.session(in)
+	if err != nil {
+		h.bodies.give(int64(len(in.wire.Body)))
+		h.problem(w, in, err)
+		return nil, nil
+	}
+	return in, s
+}
+
 // ServeHTTP takes one request through the gate.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
@@ -121,17 +139,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.release(w, r)
 		return
 	}
-	in, err := h.read(w, r, route)
-	if err != nil {
-		h.problem(w, in, err)
+	in, s := h.begin(w, r, route)
+	if s == nil {
 		return
 	}
 	defer h.bodies.give(int64(len(in.wire.Body)))
-	s, err := h.session(in)
-	if err != nil {
-		h.problem(w, in, err)
-		return
-	}
 	req, asked, err := h.request(s, in)
 	if err != nil {
 		h.problem(w, in, err)

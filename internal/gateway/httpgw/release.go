@@ -15,17 +15,12 @@ const releaseRoute = "/r/"
 // release takes one release through the gate. Nothing goes upstream; the secret
 // goes to the holder, and is ungoverned from then on. SPEC RELEASE-4.
 func (h *handler) release(w http.ResponseWriter, r *http.Request) {
-	in, err := h.read(w, r, releaseRoute)
-	if err != nil {
-		h.problem(w, in, err)
+	in, s := h.begin(w, r, releaseRoute)
+	if s == nil {
 		return
 	}
 	defer h.bodies.give(int64(len(in.wire.Body)))
-	s, err := h.session(in)
-	if err != nil {
-		h.problem(w, in, err)
-		return
-	}
+	var err error
 	req := &gateway.Request{Action: release.Action, Target: in.wire.Target}
 	if req.Proof, err = h.prove(s, in, nil); err != nil {
 		h.problem(w, in, err)
