@@ -72,6 +72,9 @@ func TestChangeWhileDeciding(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := ask(t, g)
+			if _, err := g.Server.Ledger().Head(t.Context()); err != nil { // the batch of what came before is written: the next write is the intent
+				t.Fatal(err)
+			}
 			armed.Store(true)
 			use := s.Use
 			if tt.bare {
