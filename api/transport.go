@@ -11,9 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -31,8 +34,12 @@ var ErrAPI = errors.New("api")
 // client and sending its requests to https://GATE/t/TARGET/….
 //
 // A request is sent once and never again: a second attempt would be another
-// use. All fields but Purpose, Lineage, Policy, Channel, Base and Now are
-// required. It is safe for concurrent use if its fields do not change.
+// use. The one exception is a gate that says, before it has decided anything, that
+// it does not know the credential: after the first request the credential goes by
+// its digest, and whole again where that is asked for. SPEC HTTPGW-8.
+//
+// All fields but Purpose, Lineage, Policy, Channel, Base and Now are required. It
+// is safe for concurrent use if its fields do not change.
 type Transport struct {
 	Credential *credential.Chain
 	Key        sign.Signer // of the credential's last block; not needed with Channel
@@ -46,20 +53,54 @@ type Transport struct {
 	Channel bool
 	Base    http.RoundTripper
 	Now     func() time.Time // nil: the system's clock
+
+	known atomic.Bool // the gate has answered a request with the whole credential
+	once  sync.Once
+	whole [2]string // the credential's field, and
+	short [2]string // the one that refers to it
 }
 
 // RoundTrip implements [http.RoundTripper]. It leaves r as it was.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.once.Do(func() {
+		d := t.Credential.Digest()
+		t.whole = [2]string{proof.FieldCredential, proof.ByteSequence(t.Credential.Bytes())}
+		t.short = [2]string{proof.FieldCredentialRef, proof.ByteSequence(d[:])}
+	})
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
-	m := t.message(r, body)
+	if t.known.Load() {
+		resp, err := t.send(r, body, t.short)
+		if err != nil || !unknown(resp) {
+			return resp, err
+		}
+		resp.Body.Close()
+	}
+	resp, err := t.send(r, body, t.whole)
+	if err == nil {
+		t.known.Store(true)
+	}
+	return resp, err
+}
+
+// unknown reports whether the gate asks for the whole credential. No target can
+// say so: a gate passes none of its own names on.
+func unknown(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusPreconditionRequired && resp.Header.Get(proof.FieldCredentialRef) == proof.RefUnknown
+}
+
+// send proves r, with the credential in the field cred, and sends it.
+func (t *Transport) send(r *http.Request, body []byte, cred [2]string) (*http.Response, error) {
+	m := message(r, body, cred)
 	n := len(m.Fields)
 	if err := t.prove(m); err != nil {
 		return nil, fmt.Errorf("%w: prove request: %w", ErrAPI, err)
 	}
-	out := r.Clone(r.Context())
+	out := *r
+	out.Header = make(http.Header, len(r.Header)+len(m.Fields)-n+1)
+	maps.Copy(out.Header, r.Header)
 	for _, f := range m.Fields[n-1:] {
 		out.Header.Set(f[0], f[1])
 	}
@@ -71,7 +112,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return base.RoundTrip(out)
+	return base.RoundTrip(&out)
 }
 
 // prove adds to m what proves it, or with Channel what says what it is for.
@@ -119,20 +160,22 @@ func readBody(r *http.Request) ([]byte, error) {
 	return b, nil
 }
 
-// message returns r as the gate will see it; the credential is its last field.
-func (t *Transport) message(r *http.Request, body []byte) *proof.Message {
+// message returns r as the gate will see it; cred, the credential, is its last
+// field.
+func message(r *http.Request, body []byte, cred [2]string) *proof.Message {
 	u := *r.URL
 	u.Fragment, u.RawFragment = "", ""
 	m := &proof.Message{Method: r.Method, TargetURI: u.Scheme + "://" + u.Host + u.RequestURI(), Body: body, HasBody: len(body) > 0}
 	if m.Method == "" {
 		m.Method = http.MethodGet
 	}
+	m.Fields = make([][2]string, 0, len(r.Header)+5)
 	for name, values := range r.Header {
 		for _, v := range values {
 			m.Fields = append(m.Fields, [2]string{strings.ToLower(name), v})
 		}
 	}
-	m.Fields = append(m.Fields, [2]string{proof.FieldCredential, proof.ByteSequence(t.Credential.Bytes())})
+	m.Fields = append(m.Fields, cred)
 	return m
 }
 

@@ -23,6 +23,10 @@ const (
 	FieldContentType   = "content-type"
 )
 
+// RefUnknown is the value of Writ-Credential-Ref in an answer: the gate does not
+// know the credential, and has done nothing. SPEC HTTPGW-8.
+const RefUnknown = "unknown"
+
 const (
 	httpTag   = "writ-invoke-1"
 	httpLabel = "writ"

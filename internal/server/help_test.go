@@ -33,10 +33,8 @@ func (k *recorded) RoundTrip(r *http.Request) (*http.Response, error) {
 // record makes a request as h and returns its bytes.
 func record(t *testing.T, g *testgate.Gate, h *http.Client) []byte {
 	t.Helper()
-	tr := *h.Transport.(*api.Transport)
-	k := &recorded{base: tr.Base}
-	tr.Base = k
-	if status, body := order(t, g, &http.Client{Transport: &tr}); status != 200 {
+	k := &recorded{base: h.Transport.(*api.Transport).Base}
+	if status, body := order(t, g, &http.Client{Transport: testgate.Over(h, k)}); status != 200 {
 		t.Fatalf("status %d: %s", status, body)
 	}
 	return k.wire

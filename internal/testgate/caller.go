@@ -47,6 +47,16 @@ func (g *Gate) Call(c Caller) *http.Client {
 	}
 }
 
+// Over returns a transport that proves as that of h does, and sends over base. It
+// has sent nothing yet: the first request carries the whole credential.
+func Over(h *http.Client, base http.RoundTripper) *api.Transport {
+	t := h.Transport.(*api.Transport)
+	return &api.Transport{
+		Credential: t.Credential, Key: t.Key, Audience: t.Audience, Purpose: t.Purpose, Lineage: t.Lineage, Policy: t.Policy,
+		Channel: t.Channel, Base: base, Now: t.Now,
+	}
+}
+
 // TLS returns what a raw client needs to reach the gate.
 func (g *Gate) TLS() *tls.Config {
 	pool := x509.NewCertPool()

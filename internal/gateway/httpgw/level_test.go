@@ -388,3 +388,80 @@ func TestCredentialRef(t *testing.T) {
 		t.Errorf("%d requests upstream, want 4", n)
 	}
 }
+
+// spied counts the requests that carry the whole credential, and those that refer
+// to it.
+type spied struct {
+	base         http.RoundTripper
+	whole, short int
+	other        bool // the next reference is to a credential that nobody knows
+}
+
+func (s *spied) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get(proof.FieldCredentialRef) != "" {
+		s.short++
+		if s.other {
+			s.other = false
+			r.Header.Set(proof.FieldCredentialRef, proof.ByteSequence(make([]byte, 32)))
+		}
+	} else {
+		s.whole++
+	}
+	return s.base.RoundTrip(r)
+}
+
+// TestTransportRefers shows the transport of package api before a gate that does not know
+// what it refers to: the credential goes whole once, by its digest then, and whole again when it is
+// asked for.
+//
+// SPEC HTTPGW-8
+func TestTransportRefers(t *testing.T) {
+	t.Parallel()
+	for name, w := range ways {
+		g := newGate(t, nil)
+		h := g.Call(w.of(g.Wide(1), g.Holder(0)))
+		s := &spied{base: transport(h).Base}
+		c := &http.Client{Transport: testgate.Over(h, s)}
+		for range 3 {
+			if status, body := send(t, c, call{"GET", orders(g), ""}); status != 200 {
+				t.Fatalf("%s: status %d: %s", name, status, body)
+			}
+		}
+		if s.whole != 1 || s.short != 2 {
+			t.Errorf("%s: %d whole and %d short, want 1 and 2", name, s.whole, s.short)
+		}
+		s.other = true
+		if status, body := send(t, c, call{"GET", orders(g), ""}); status != 200 {
+			t.Errorf("%s: forgotten: status %d: %s", name, status, body)
+		}
+		if s.whole != 2 || s.short != 3 || len(g.Upstream.Seen()) != 4 {
+			t.Errorf("%s: %d whole and %d short, %d upstream", name, s.whole, s.short, len(g.Upstream.Seen()))
+		}
+	}
+}
+
+// TestTargetCannotAskAgain shows a target that answers in the gate's name, that it
+// does not know the credential: the transport must not make two requests of one.
+//
+// SPEC HTTPGW-8
+// A10
+// guard: own-headers
+func TestTargetCannotAskAgain(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, func(d *policy.Document) {
+		d.Operations[0].Response = &policy.Response{Headers: []string{"writ-credential-ref"}}
+	})
+	c := g.Client(g.Wide(1), g.Holder(0), "refund")
+	g.Upstream.Handle(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Writ-Credential-Ref", "unknown")
+		w.WriteHeader(428)
+	})
+	for i := range 2 {
+		if status, _ := send(t, c, call{"GET", orders(g), ""}); status != 428 {
+			t.Errorf("status %d", status)
+		}
+		if n := len(g.Upstream.Seen()); n != i+1 {
+			t.Errorf("%d requests upstream for %d", n, i+1)
+		}
+	}
+}

@@ -60,8 +60,11 @@ func (h *handler) problem(w http.ResponseWriter, in *incoming, err error) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	if p.Status == http.StatusUnauthorized {
+	switch p.Status {
+	case http.StatusUnauthorized:
 		h.challenge(w, in, p.Code)
+	case http.StatusPreconditionRequired:
+		w.Header().Set(proof.FieldCredentialRef, proof.RefUnknown)
 	}
 	w.WriteHeader(p.Status)
 	w.Write(b)

@@ -22,6 +22,9 @@ var passed = map[string]bool{
 	"Last-Modified": true, "Link": true, "Location": true, "Request-Id": true, "Retry-After": true, "Vary": true, "X-Request-Id": true,
 }
 
+// ownPrefix begins the headers that only the gate says: a holder acts on them.
+const ownPrefix = "Writ-"
+
 // pass scans and passes on a response. SPEC HTTPGW-9, HTTPGW-10.
 func (p *performance) pass(resp *http.Response, c *gateway.Response) error {
 	if slices.ContainsFunc(resp.Header.Values("Content-Encoding"), func(e string) bool { return e != "" && e != "identity" }) { //guard:A16 content-encoding
@@ -55,6 +58,9 @@ func (p *performance) header(resp *http.Response, c *gateway.Response) error {
 	for name, values := range resp.Header {
 		for _, v := range values {
 			texts = append(texts, name, v)
+		}
+		if strings.HasPrefix(name, ownPrefix) { //guard:A10 own-headers
+			continue
 		}
 		if passed[name] || slices.ContainsFunc(c.Headers, func(h string) bool { return strings.EqualFold(h, name) }) {
 			p.w.Header()[name] = values

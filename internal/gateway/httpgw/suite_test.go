@@ -113,11 +113,9 @@ func (w way) wire(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Si
 // proven returns the bytes of r as the transport of h would send it.
 func proven(t testing.TB, h *http.Client, r *http.Request) []byte {
 	t.Helper()
-	tr := *transport(h)
-	base, ok := tr.Base.(*http.Transport)
+	base, ok := transport(h).Base.(*http.Transport)
 	c := &capture{http2: ok && base.Protocols != nil && base.Protocols.HTTP2()}
-	tr.Base = c
-	(&http.Client{Transport: &tr}).Do(r)
+	(&http.Client{Transport: testgate.Over(h, c)}).Do(r)
 	if len(c.wire) == 0 {
 		t.Fatal("nothing was captured")
 	}
