@@ -21,6 +21,7 @@ type Verified struct {
 	purposes *[]string
 	secrets  *[]string
 	pop      op.Level
+	limits   []policy.Debit // of all blocks, with N 0
 }
 
 // Verify returns c as verified under p and r: zone, alias and version, the
@@ -59,8 +60,17 @@ func (c *Chain) Verify(p *policy.Verified, r *policy.Root) (*Verified, error) {
 		if err := v.addRules(p, t); err != nil {
 			return nil, fmt.Errorf("%w: block %d: %w", ErrCredential, i, err)
 		}
+		v.addLimits(i, t)
 	}
 	return v, nil
+}
+
+// addLimits adds the limits of block i, whose counters are its own.
+func (v *Verified) addLimits(i int, t *Terms) {
+	for _, id := range slices.Sorted(maps.Keys(t.Limits)) {
+		key := policy.CounterKey(v.Grant.Alias, "limit\x00"+v.blocks[i].String(), id, 0)
+		v.limits = append(v.limits, policy.Debit{Key: key, ID: id, Limit: t.Limits[id], Until: t.Expires})
+	}
 }
 
 // checkBounds refuses what policy and root let no credential have.
@@ -180,21 +190,17 @@ func listed(l *[]string, s string) bool { return l == nil || slices.Contains(*l,
 // what the policy's quotas count, by id. A limit on a quota that the policy does
 // not have denies. SPEC CRED-7.
 func (v *Verified) Debits(amounts map[string]int64) ([]policy.Debit, *op.Denial) {
-	var out []policy.Debit
-	for i, t := range v.terms() {
-		for _, id := range slices.Sorted(maps.Keys(t.Limits)) {
-			n, ok := amounts[id]
-			if id == policy.UsesID {
-				n, ok = 1, true
-			}
-			if !ok { //guard:A23 limit-known
-				return nil, &op.Denial{Code: op.QuotaExceeded, Rule: id, Reason: "the credential limits a quota that the policy does not have"}
-			}
-			if n == 0 {
-				continue // the operation takes nothing from that quota
-			}
-			key := policy.CounterKey(v.Grant.Alias, "limit\x00"+v.blocks[i].String(), id, 0)
-			out = append(out, policy.Debit{Key: key, ID: id, N: n, Limit: t.Limits[id], Until: t.Expires})
+	out := make([]policy.Debit, 0, len(v.limits))
+	for _, d := range v.limits {
+		ok := true
+		if d.N = 1; d.ID != policy.UsesID {
+			d.N, ok = amounts[d.ID]
+		}
+		if !ok { //guard:A23 limit-known
+			return nil, &op.Denial{Code: op.QuotaExceeded, Rule: d.ID, Reason: "the credential limits a quota that the policy does not have"}
+		}
+		if d.N != 0 { // else the operation takes nothing from that quota
+			out = append(out, d)
 		}
 	}
 	return out, nil

@@ -64,6 +64,7 @@ func (k KeyID) String() string { return base64.RawURLEncoding.EncodeToString(k[:
 type PublicKey struct {
 	alg Algorithm
 	raw string // 32 bytes, or a compressed point of 33
+	id  KeyID  // follows from the two
 }
 
 // Algorithm returns the key's algorithm.
@@ -105,7 +106,9 @@ func NewPublicKey(a Algorithm, raw []byte) (PublicKey, error) {
 	default:
 		return PublicKey{}, fmt.Errorf("%w: unknown algorithm", ErrKey)
 	}
-	return PublicKey{a, string(raw)}, nil
+	k := PublicKey{alg: a, raw: string(raw)}
+	k.id = k.thumbprint()
+	return k, nil
 }
 
 // uncompressed returns a compressed point of P-256 as 0x04 ‖ x ‖ y, or nil if
@@ -157,7 +160,9 @@ func (k *PublicKey) UnmarshalText(b []byte) (err error) {
 }
 
 // ID returns the key's thumbprint.
-func (k PublicKey) ID() KeyID {
+func (k PublicKey) ID() KeyID { return k.id }
+
+func (k PublicKey) thumbprint() KeyID {
 	b64 := base64.RawURLEncoding.EncodeToString
 	var jwk string
 	switch k.alg {

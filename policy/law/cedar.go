@@ -48,7 +48,7 @@ func (e *entities) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
 
 // request returns q as Cedar sees it, with the entities it refers to. Of the
 // context it has what the rules name; all of it is bounded, named or not.
-func (l *Law) request(q *Question, view *op.View, reads map[string]bool) (cedar.Request, *entities, error) {
+func (l *Law) request(q *Question, view *op.View, reads members) (cedar.Request, *entities, error) {
 	resource, err := toRecord(view.Resource)
 	if err != nil {
 		return cedar.Request{}, nil, err
@@ -62,8 +62,8 @@ func (l *Law) request(q *Question, view *op.View, reads map[string]bool) (cedar.
 	if err := fill(context, view.Context); err != nil {
 		return cedar.Request{}, nil, err
 	}
-	for _, f := range commonContext {
-		if reads[f.Name] {
+	for i, f := range commonContext {
+		if reads.has(i) {
 			context[cedar.String(f.Name)] = q.common(f.Name, at)
 		}
 	}

@@ -44,9 +44,11 @@ func (l *Law) Evaluate(q *Question, view *op.View, blocks []*Rules) ([]Layer, er
 		return nil, fmt.Errorf("%w: there are none", ErrRules)
 	}
 	all := append([]*Rules{l.rules}, blocks...)
-	reads := make(map[string]bool)
+	var reads members
 	for _, rules := range all {
-		rules.readsInto(reads)
+		if rules != nil {
+			reads |= rules.reads
+		}
 	}
 	req, known, err := l.request(q, view, reads)
 	if err != nil {

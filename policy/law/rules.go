@@ -20,8 +20,13 @@ type Rules struct {
 	anyOf  ruleList            // rules without an action in their scope
 	scoped map[string]ruleList // by action: its rules, and those of anyOf
 	open   bool                // forbid-only set of a block: permits what no forbid hits
-	reads  []string            // members of commonContext that some rule names
+	reads  members             // that some rule names
 }
+
+// members is a set of members of commonContext, by their places in it.
+type members uint16
+
+func (m members) has(i int) bool { return m&(1<<i) != 0 }
 
 type rule struct {
 	id       cedar.PolicyID
@@ -76,8 +81,8 @@ func Parse(text string) (*Rules, error) {
 
 // readsOf returns the members of commonContext that the rules can read: those
 // that they name, or all if one speaks of the context as a whole.
-func readsOf(list cedar.PolicyList) []string {
-	named, variables, members := make(map[string]bool), 0, 0
+func readsOf(list cedar.PolicyList) members {
+	named, variables, accesses := make(map[string]bool), 0, 0
 	for _, p := range list {
 		for _, c := range (*ast.Policy)(p.AST()).Conditions {
 			ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
@@ -88,12 +93,12 @@ func readsOf(list cedar.PolicyList) []string {
 					}
 				case ast.NodeTypeAccess:
 					if isContext(n.Arg) {
-						members++
+						accesses++
 						named[string(n.Value)] = true
 					}
 				case ast.NodeTypeHas:
 					if isContext(n.Arg) {
-						members++
+						accesses++
 						named[string(n.Value)] = true
 					}
 				}
@@ -101,10 +106,10 @@ func readsOf(list cedar.PolicyList) []string {
 			})
 		}
 	}
-	var out []string
-	for _, f := range commonContext {
-		if named[f.Name] || variables > members {
-			out = append(out, f.Name)
+	var out members
+	for i, f := range commonContext {
+		if named[f.Name] || variables > accesses {
+			out |= 1 << i
 		}
 	}
 	return out
@@ -113,14 +118,6 @@ func readsOf(list cedar.PolicyList) []string {
 func isContext(n ast.IsNode) bool {
 	v, ok := n.(ast.NodeTypeVariable)
 	return ok && v.Name == "context"
-}
-
-func (r *Rules) readsInto(m map[string]bool) {
-	if r != nil {
-		for _, name := range r.reads {
-			m[name] = true
-		}
-	}
 }
 
 // ParseBlock returns the rules of a credential block, at most
