@@ -120,7 +120,9 @@ type Permitted struct {
 	Target   policy.Target
 	Response policy.Response
 	Purpose  string
+	Until    time.Time // when the credential, the policy or the root expires
 
+	chain       *credential.Chain
 	reservation *state.Reservation
 	intent      ledger.Ref
 	root        receipt.RootID
@@ -142,6 +144,7 @@ type law struct {
 	policy *policy.Verified
 	secret *zone.SecretRecord // of the target; nil if there is none
 	log    polog.Position
+	until  int64 // Unix seconds
 }
 
 // Decide decides r, records the decision, and returns a permit if the answer is
@@ -251,28 +254,11 @@ func (g *Gate) clockBack(at int64) bool {
 }
 
 func (g *Gate) resolveIn(z *zone.Zone, q *question) *op.Denial {
-	p, ok := z.InForce(q.r.Chain.Grant.Alias)
-	if !ok { //guard:R19 alias-resolves
-		return op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias")
+	p, v, d := g.standing(z, q.r.Chain, q.r.At.Unix())
+	if q.law.policy, q.chain = p, v; d != nil {
+		return d
 	}
-	q.law.policy = p
-	if z.CheckRoot(q.r.At.Unix()) != nil { //guard:R27 root-in-time
-		return op.Deny(op.PolicyExpired, "the root has expired; sign a new one")
-	}
-	if z.Revoked(zone.RevokePolicy, p.ID()) { //guard:R28 policy-revoked
-		return op.Deny(op.Revoked, "the policy is revoked")
-	}
-	if z.Revoked(zone.RevokeGate, canon.Hash([]byte(g.c.ID))) { //guard:R28 gate-revoked
-		return op.Deny(op.Revoked, "this gate is revoked")
-	}
-	v, err := g.chains.verify(q.r.Chain, p, z.Root())
-	if err != nil { //guard:R6 chain-verified
-		return op.Deny(op.CredentialInvalid, err.Error())
-	}
-	q.chain = v
-	if z.CredentialRevoked(v) { //guard:R28 credential-revoked
-		return op.Deny(op.Revoked, "the credential, or one that it was made from, is revoked")
-	}
+	q.law.until = min(p.Document().Expires, z.Root().Document().Expires, v.Last().Expires)
 	if t, ok := p.Document().Target(q.r.Target); ok && t.Secret != "" {
 		if s, ok := z.Secret(p.Document().Alias, t.Secret); ok {
 			rec := s.Record
@@ -280,6 +266,47 @@ func (g *Gate) resolveIn(z *zone.Zone, q *question) *op.Denial {
 		}
 	}
 	return nil
+}
+
+// standing returns the policy in force for c, also with a denial where there is
+// one, and c as verified under it.
+func (g *Gate) standing(z *zone.Zone, c *credential.Chain, at int64) (*policy.Verified, *credential.Verified, *op.Denial) {
+	p, ok := z.InForce(c.Grant.Alias)
+	if !ok { //guard:R19 alias-resolves
+		return nil, nil, op.Deny(op.PolicyUnknown, "no policy is in force for the credential's alias")
+	}
+	if z.CheckRoot(at) != nil { //guard:R27 root-in-time
+		return p, nil, op.Deny(op.PolicyExpired, "the root has expired; sign a new one")
+	}
+	if z.Revoked(zone.RevokePolicy, p.ID()) { //guard:R28 policy-revoked
+		return p, nil, op.Deny(op.Revoked, "the policy is revoked")
+	}
+	if z.Revoked(zone.RevokeGate, canon.Hash([]byte(g.c.ID))) { //guard:R28 gate-revoked
+		return p, nil, op.Deny(op.Revoked, "this gate is revoked")
+	}
+	v, err := g.chains.verify(c, p, z.Root())
+	if err != nil { //guard:R6 chain-verified
+		return p, nil, op.Deny(op.CredentialInvalid, err.Error())
+	}
+	if z.CredentialRevoked(v) { //guard:R28 credential-revoked
+		return p, v, op.Deny(op.Revoked, "the credential, or one that it was made from, is revoked")
+	}
+	return p, v, nil
+}
+
+// Holds reports whether the act that p permitted may go on at the time at: its
+// policy is in force still, and nothing that it hangs on is revoked. When it ends
+// by itself, p.Until says. SPEC GATE-7.
+func (g *Gate) Holds(p *Permitted, at time.Time) bool {
+	holds := false
+	err := g.c.Laws.View(func(z *zone.Zone) {
+		now, _, d := g.standing(z, p.chain, at.Unix())
+		if d != nil || now.ID() != p.Permit.Policy { //guard:A13 R28 act-holds
+			return
+		}
+		holds = true
+	})
+	return err == nil && holds
 }
 
 // findSecret checks that the secret is active under the policy in force, and has
@@ -306,9 +333,9 @@ func (g *Gate) findSecret(ctx context.Context, q *question) *op.Denial {
 func (q *question) reservation() *state.Reservation {
 	res := &state.Reservation{
 		At: q.r.At.Unix(), Replay: q.r.Replay, ReplayEnd: q.r.ReplayEnd, Debits: q.answer.Debits,
-		Operation: q.r.Operation.AskedDigest(),
 	}
 	if q.r.Idem != "" {
+		res.Operation = q.r.Operation.AskedDigest()
 		blocks := q.chain.Blocks()
 		last, key := blocks[len(blocks)-1], canon.Hash([]byte(q.r.Idem))
 		res.Idem = canon.Sum("writ-idem/1", q.chain.Grant.ID, last[:], key[:]) // A29

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gate"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
@@ -131,7 +132,7 @@ func TestAncestorRevoked(t *testing.T) {
 // same credential. SPEC GATE-3.
 //
 // R20 R29 A5
-// guard: sealed-under-policy-in-force
+// guard: sealed-under-policy-in-force, reseal-rests
 func TestSuccession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -153,7 +154,84 @@ func TestSuccession(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.gate = broken
-	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable)
+	w.take()
+	for range 3 {
+		w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable)
+	}
+	tried := []string{"record intent", "record outcome", "record denial"}
+	rested := []string{"record denial", "record denial"}
+	if got := w.take(); !slices.Equal(got, append(tried, rested...)) {
+		t.Errorf("three uses of what cannot be sealed again: %v", got)
+	}
+	later := w.refund(c, "2000")
+	later.At = later.At.Add(10 * time.Second)
+	w.mustDeny(later, op.SecretUnavailable)
+	if got := w.take(); !slices.Equal(got, tried) {
+		t.Errorf("later: %v", got)
+	}
+}
+
+// TestHolds shows what ends an act that was permitted.
+//
+// SPEC GATE-7
+// R20 R27 R28 A13
+// guard: act-holds
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(w *world, c *credential.Chain) (at int64){
+		"policy revoked": func(w *world, _ *credential.Chain) int64 { w.revoke(zone.RevokePolicy, w.Policy.ID()); return 0 },
+		"gate revoked": func(w *world, _ *credential.Chain) int64 {
+			w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1")))
+			return 0
+		},
+		"block revoked": func(w *world, c *credential.Chain) int64 { w.revoke(zone.RevokeBlock, c.Blocks()[0]); return 0 },
+		"key revoked": func(w *world, c *credential.Chain) int64 {
+			w.revoke(zone.RevokeKey, canon.Digest(c.Holder().ID()))
+			return 0
+		},
+		"succeeded": func(w *world, _ *credential.Chain) int64 {
+			next := w.Successor(t, w.Policy, func(d *policy.Document) {})
+			w.apply(testkit.Envelope(t, policy.PayloadType, next.Document(), w.Key("ana"), w.Key("bo")))
+			w.apply(w.alias(next))
+			return 0
+		},
+		"root expired":        func(w *world, _ *credential.Chain) int64 { return w.Root.Document().Expires - testkit.Now },
+		"log does not answer": func(w *world, _ *credential.Chain) int64 { w.law = errors.New("down"); return 0 },
+	} {
+		w := newWorld(t, nil)
+		c := w.Credential(t, 2)
+		p := w.mustPermit(w.request(c))
+		if !w.gate.Holds(p, time.Unix(testkit.Now, 0)) {
+			t.Errorf("%s: does not hold before", name)
+		}
+		if at := change(w, c); w.gate.Holds(p, time.Unix(testkit.Now+at, 0)) {
+			t.Errorf("%s: holds", name)
+		}
+	}
+}
+
+// TestUntil shows that a permit says when the first of credential, policy and
+// root expires.
+//
+// SPEC GATE-7
+// R27
+func TestUntil(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 2)
+	p := w.mustPermit(w.request(c))
+	if want := c.Last().Expires; p.Until.Unix() != want || want > w.Policy.Document().Expires {
+		t.Errorf("until %d, want %d", p.Until.Unix(), want)
+	}
+	terms := c.Last()
+	terms.Expires, terms.Holder = testkit.Now+5, credential.NewHolderKey(w.Holder(2).Public())
+	narrow, err := c.Narrow(w.Holder(1), "", terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := w.mustPermit(w.request(narrow)); p.Until.Unix() != testkit.Now+5 {
+		t.Errorf("narrowed: until %d", p.Until.Unix()-testkit.Now)
+	}
 }
 
 // TestExactlyN shows that a limit of N is taken N times under concurrency, over

@@ -34,7 +34,10 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 	if err != nil {
 		return nil, err
 	}
-	p := &Permitted{Permit: q.newPermit(ref), Purpose: q.r.Purpose, reservation: res, intent: ref, root: r.Root, mode: mode, labels: r.Labels}
+	p := &Permitted{
+		Permit: q.newPermit(ref), Purpose: q.r.Purpose, Until: time.Unix(q.law.until, 0), chain: q.r.Chain,
+		reservation: res, intent: ref, root: r.Root, mode: mode, labels: r.Labels,
+	}
 	if t, ok := q.law.policy.Document().Target(q.r.Target); ok {
 		p.Target = *t
 	}

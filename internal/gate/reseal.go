@@ -42,7 +42,25 @@ type Resealer struct {
 	Publisher Publisher
 	Key       sign.Signer // the gate's
 
-	mu sync.Mutex // one re-seal at a time: the second finds the first's work done
+	mu     sync.Mutex                   // one re-seal at a time: the second finds the first's work done
+	failed map[resealDocument]time.Time // guarded by mu; what did not succeed, and when it was tried
+}
+
+// rests reports whether o failed so short a time ago that it is not tried again.
+// The caller holds mu.
+func (rs *Resealer) rests(o resealDocument, at time.Time) bool {
+	last, ok := rs.failed[o]
+	return ok && at.Sub(last).Abs() < resealRest
+}
+
+// tried remembers whether o succeeded. The caller holds mu.
+func (rs *Resealer) tried(o resealDocument, at time.Time, err error) {
+	if rs.failed == nil || len(rs.failed) > maxFailed {
+		rs.failed = make(map[resealDocument]time.Time)
+	}
+	if rs.failed[o] = at; err == nil {
+		delete(rs.failed, o)
+	}
 }
 
 // resealDocument is the operation of a re-seal. Source: spec/gate.md.
@@ -69,7 +87,27 @@ func (g *Gate) Reseal(ctx context.Context, alias, id string, at time.Time) (*zon
 	if err != nil || rec.Policy == p.ID() {
 		return rec, err
 	}
-	r, o, err := g.resealReceipt(rec, p)
+	doc := resealDocument{rec.Alias, rec.ID, rec.Version, rec.Policy, p.ID(), rec.Sealed}
+	if rs.rests(doc, at) { //guard:R11 reseal-rests
+		return nil, fmt.Errorf("%w: reseal: it failed less than %s ago", ErrGate, resealRest)
+	}
+	again, err := g.reseal(ctx, &resealing{doc, rec, p, at})
+	rs.tried(doc, at, err)
+	return again, err
+}
+
+// resealing is one re-seal: policy takes the place of the one that rec is under.
+type resealing struct {
+	doc    resealDocument
+	rec    *zone.SecretRecord
+	policy *policy.Verified
+	at     time.Time
+}
+
+// reseal carries t out, with its records.
+func (g *Gate) reseal(ctx context.Context, t *resealing) (*zone.SecretRecord, error) {
+	rec, p := t.rec, t.policy
+	r, o, err := g.resealReceipt(rec, p, &t.doc)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +121,12 @@ func (g *Gate) Reseal(ctx context.Context, alias, id string, at time.Time) (*zon
 		return nil, fmt.Errorf("%w: reseal: record: %w", ErrGate, err)
 	}
 	pm := &permit.Permit{
-		Zone: p.Zone(), Policy: p.ID(), Alias: alias, SecretID: id, Version: rec.Version, Sealed: rec.Sealed,
+		Zone: p.Zone(), Policy: p.ID(), Alias: rec.Alias, SecretID: rec.ID, Version: rec.Version, Sealed: rec.Sealed,
 		Operation: o.Digest(), Intent: permit.Intent{Epoch: intent.Epoch, Seq: intent.Seq, Digest: intent.Digest},
-		Expires: at.Unix() + permit.MaxLifetime,
+		Expires: t.at.Unix() + permit.MaxLifetime,
 	}
 	rand.Read(pm.Nonce[:])
-	again, err := rs.perform(ctx, pm)
+	again, err := g.c.Resealer.perform(ctx, pm)
 	out := &receipt.Receipt{
 		Kind: receipt.Outcome, Mode: receipt.Durable, Intent: &intent, Policy: p.ID(),
 		Outcome: &receipt.Result{Class: receipt.OK},
@@ -138,8 +176,8 @@ func (g *Gate) resealable(alias, id string) (rec *zone.SecretRecord, p *policy.V
 	return rec, p, err
 }
 
-func (g *Gate) resealReceipt(rec *zone.SecretRecord, p *policy.Verified) (*receipt.Receipt, *op.Operation, error) {
-	asked, err := canon.EncodeCBOR(&resealDocument{rec.Alias, rec.ID, rec.Version, rec.Policy, p.ID(), rec.Sealed})
+func (g *Gate) resealReceipt(rec *zone.SecretRecord, p *policy.Verified, doc *resealDocument) (*receipt.Receipt, *op.Operation, error) {
+	asked, err := canon.EncodeCBOR(doc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: reseal: %w", ErrGate, err)
 	}

@@ -1,4 +1,4 @@
 package gateway
 
-// SetPlaces changes how many connections h takes.
-func SetPlaces(h *Hall, n int64) { h.places.max = n }
+// SetPlaces changes how many connections h takes, in all and of one address.
+func SetPlaces(h *Hall, all, one int) { h.places.max, h.places.maxOne = all, one }

@@ -58,6 +58,7 @@ type Handler interface {
 type Decider interface {
 	Decide(ctx context.Context, r *gate.Request) (*gate.Permitted, error)
 	Finish(ctx context.Context, p *gate.Permitted, o gate.Outcome) (ledger.Ref, error)
+	Holds(p *gate.Permitted, at time.Time) bool
 }
 
 // An Opener opens one secret for one permit; see custody.
@@ -124,7 +125,7 @@ func New(c Config) (*Hall, error) {
 	key := make([]byte, nonceKeySize)
 	rand.Read(key)
 	return &Hall{
-		c: c, pool: newPool(), places: places{max: maxConnections}, nonces: secret.Take(key), chains: make(map[canon.Digest]known), acts: make(map[*act]struct{}),
+		c: c, pool: newPool(), places: newPlaces(), nonces: secret.Take(key), chains: make(map[canon.Digest]known), acts: make(map[*act]struct{}),
 	}, nil
 }
 
@@ -237,19 +238,13 @@ func (h *Hall) Changed() {
 	}
 }
 
-var errRevoked = fmt.Errorf("%w: revoked, or its policy is no longer in force", ErrGateway)
+// Why an act ended before it was done.
+var (
+	errRevoked = fmt.Errorf("%w: revoked, or its policy is no longer in force", ErrGateway)
+	errExpired = fmt.Errorf("%w: the credential, its policy or the root has expired", ErrGateway)
+)
 
-func (h *Hall) stillAllowed(a *act) (ok bool) {
-	err := h.c.Laws.View(func(z *zone.Zone) {
-		p, found := z.InForce(a.chain.Grant.Alias)
-		if !found || p.ID() != a.permitted.Permit.Policy || z.Revoked(zone.RevokePolicy, p.ID()) {
-			return
-		}
-		v, err := a.chain.Verify(p, z.Root())
-		ok = err == nil && !z.CredentialRevoked(v)
-	})
-	return err == nil && ok
-}
+func (h *Hall) stillAllowed(a *act) bool { return h.c.Gate.Holds(a.permitted, h.Now()) }
 
 // Close closes the unused upstream connections.
 func (h *Hall) Close() { h.pool.flush() }

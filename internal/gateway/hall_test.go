@@ -123,6 +123,39 @@ func TestUseEnds(t *testing.T) {
 	}
 }
 
+// TestActExpires shows an act that its credential does not outlive.
+//
+// SPEC HALL-3, GATE-7
+// R27
+// guard: act-expires
+func TestActExpires(t *testing.T) {
+	t.Parallel()
+	g, h := newHall(t)
+	c := g.Wide(1)
+	terms := c.Last()
+	terms.Expires, terms.Holder = testkit.Now+1, credential.NewHolderKey(g.Holder(1).Public())
+	c, err := c.Narrow(g.Holder(0), "", terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Session(c.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Use(t.Context(), ask(t, g), func(ctx context.Context, _ *gateway.Act) (gateway.Outcome, error) {
+		select {
+		case <-ctx.Done():
+			return gateway.Outcome{Class: gateway.Stopped}, context.Cause(ctx)
+		case <-time.After(20 * time.Second):
+			t.Error("the act goes on")
+			return gateway.Outcome{Class: gateway.OK}, nil
+		}
+	})
+	if !errors.Is(err, gateway.ErrGateway) || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("ended by %v", err)
+	}
+}
+
 // TestSessions shows credentials that begin no session, and channels that prove
 // nothing.
 //
@@ -161,16 +194,52 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestConnectionBound shows that a connection too many is closed at once, and
-// that a place is given back once.
+// TestConnectionBound shows that a connection too many is closed at once, in all
+// and of one address, and that a place is given back once.
 //
 // SPEC HALL-9
 // R11
-// guard: connection-bound
+// guard: connection-bound, address-bound
 func TestConnectionBound(t *testing.T) {
 	t.Parallel()
-	_, h := newHall(t)
-	gateway.SetPlaces(h, 2)
+	for name, bound := range map[string][2]int{"in all": {2, 9}, "of one address": {9, 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, h := newHall(t)
+			gateway.SetPlaces(h, bound[0], bound[1])
+			accepted, dial := accepting(t, h)
+			refused := func(what string) {
+				t.Helper()
+				c := dial("127.0.0.1")
+				c.SetReadDeadline(time.Now().Add(10 * time.Second))
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			dial("127.0.0.1")
+			first := <-accepted
+			dial("127.0.0.1")
+			second := <-accepted
+			refused("a connection too many")
+			first.Close()
+			first.Close()
+			dial("127.0.0.1")
+			third := <-accepted
+			refused("a place that was given back twice")
+			if bound[0] > bound[1] {
+				dial("127.0.0.2")
+				(<-accepted).Close()
+			}
+			second.Close()
+			third.Close()
+		})
+	}
+}
+
+// accepting returns what a listener of h accepts, and a way to reach it from an
+// address.
+func accepting(t *testing.T, h *gateway.Hall) (<-chan net.Conn, func(from string) net.Conn) {
+	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -188,33 +257,14 @@ func TestConnectionBound(t *testing.T) {
 			accepted <- c
 		}
 	}()
-	dial := func() net.Conn {
+	return accepted, func(from string) net.Conn {
 		t.Helper()
-		c, err := net.Dial("tcp", inner.Addr().String())
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", inner.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	dial()
-	first := <-accepted
-	dial()
-	second := <-accepted
-	many := dial()
-	many.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := many.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("a connection too many: %v", err)
-	}
-	first.Close()
-	first.Close()
-	dial()
-	third := <-accepted
-	many = dial()
-	many.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := many.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("a place that was given back twice: %v", err)
-	}
-	second.Close()
-	third.Close()
 }

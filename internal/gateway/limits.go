@@ -5,6 +5,7 @@ import "time"
 // Bounds of what comes in before anyone is known, and of what one act may take.
 const (
 	maxConnections   = 8192             // accepted at a time, over all listeners of a hall
+	maxOneAddress    = 2048             // of these, from one address: many clients may stand behind one
 	maxDial          = 10 * time.Second // for reaching a target, TLS included
 	maxIdleUpstream  = 30 * time.Second // an unused upstream connection is closed after it
 	maxIdlePerKey    = 64               // unused upstream connections of one credential to one target

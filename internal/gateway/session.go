@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
@@ -91,9 +92,14 @@ const (
 
 // act is an act under way.
 type act struct {
-	chain     *credential.Chain
 	permitted *gate.Permitted
 	cancel    context.CancelCauseFunc
+	expiry    *time.Timer
+}
+
+// expire ends a: its credential, policy or root has expired.
+func (a *act) expire() {
+	a.cancel(errExpired) //guard-call:R27 act-expires
 }
 
 // Use asks the gate about r and, if the answer is yes and is recorded, opens the
@@ -121,7 +127,7 @@ func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(co
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &act{s.chain, p, cancel}
+	a := &act{permitted: p, cancel: cancel}
 	s.hall.begin(a)
 	defer s.hall.end(a)
 	out := Outcome{Class: NotSent, Note: "revoked"}
@@ -179,12 +185,14 @@ func (s *Session) finish(ctx context.Context, p *gate.Permitted, o Outcome) erro
 }
 
 func (h *Hall) begin(a *act) {
+	a.expiry = time.AfterFunc(a.permitted.Until.Sub(h.Now()), a.expire)
 	h.mu.Lock()
 	h.acts[a] = struct{}{}
 	h.mu.Unlock()
 }
 
 func (h *Hall) end(a *act) {
+	a.expiry.Stop()
 	h.mu.Lock()
 	delete(h.acts, a)
 	h.mu.Unlock()
