@@ -187,6 +187,22 @@ func number(v float64) string {
 }
 
 // perOp returns the microseconds of one call of fn, the least of three runs of
+// slower returns how many times as long a takes as b. They run in turns that are
+// short against a collection of garbage, so that one meets both.
+func slower(a, b func()) float64 {
+	var took [2]time.Duration
+	for range 25 {
+		for i, fn := range []func(){a, b} {
+			start := time.Now()
+			for range 1000 {
+				fn()
+			}
+			took[i] += time.Since(start)
+		}
+	}
+	return float64(took[0]) / float64(took[1])
+}
+
 // at least a fifth of a second.
 func perOp(fn func()) float64 {
 	best := 0.0

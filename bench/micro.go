@@ -141,9 +141,7 @@ func evaluate(b *testing.B, f figures) {
 	alone, among := newStore(b, 1), newStore(b, 100_000)
 	var ratios []float64
 	for range 5 {
-		a := perOp(func() { alone.decide(b, q) })
-		n := perOp(func() { among.decide(b, q) })
-		ratios = append(ratios, n/a)
+		ratios = append(ratios, slower(func() { among.decide(b, q) }, func() { alone.decide(b, q) }))
 	}
 	f["evaluate.scale_100k"] = median(ratios)
 }
