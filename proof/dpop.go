@@ -205,8 +205,8 @@ func joseAlgorithm(k sign.PublicKey) string {
 	return "EdDSA"
 }
 
-// lowS returns sig with the lower s of the two that hold: JOSE libraries make
-// either. A second form of a proof is no second proof, since its jti is the same.
+// lowS returns sig with the lower s of the two that hold: libraries for JOSE and
+// browsers make either. A second form of a proof is no second proof, since its jti is the same.
 func lowS(k sign.PublicKey, sig []byte) []byte {
 	if k.Algorithm() != sign.P256 || len(sig) != 64 {
 		return sig

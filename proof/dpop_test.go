@@ -285,6 +285,34 @@ func TestDPoPHighS(t *testing.T) {
 	}
 }
 
+// TestHTTPHighS is the same for message signatures: RFC 9421 asks for no lower s.
+//
+// SPEC PROOF-6
+func TestHTTPHighS(t *testing.T) {
+	t.Parallel()
+	k := world.KeyP256("holder")
+	m := signedPost(t, k)
+	low, _, err := proof.VerifyHTTP(m, k.Public(), nil, testkit.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := field(m, proof.FieldSignature)
+	b64 := strings.TrimSuffix(strings.TrimPrefix(*text, "writ=:"), ":")
+	sig, err := base64.StdEncoding.DecodeString(b64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*text = "writ=:" + base64.StdEncoding.EncodeToString(highS(sig)) + ":"
+	high, _, err := proof.VerifyHTTP(m, k.Public(), nil, testkit.Now)
+	if err != nil || high.ReplayID(k.Public()) != low.ReplayID(k.Public()) {
+		t.Errorf("%v, or two proofs", err)
+	}
+	*text = "writ=:" + base64.StdEncoding.EncodeToString(append(sig[:63:63], sig[63]^1)) + ":"
+	if _, _, err := proof.VerifyHTTP(m, k.Public(), nil, testkit.Now); !errors.Is(err, proof.ErrProof) {
+		t.Errorf("a signature that does not hold: %v", err)
+	}
+}
+
 // TestContextUnverified reads what no signature covers, within the same bounds.
 //
 // SPEC PROOF-11

@@ -206,7 +206,7 @@ func (m *Message) verifySignature(k sign.PublicKey, base []byte) error {
 	if !ok || !okP || !okS || !okB {
 		return fmt.Errorf("%w: %s is not one byte sequence named %s", ErrProof, FieldSignature, httpLabel)
 	}
-	if err := k.Verify(base, sig); err != nil { //guard:R5 http-signature
+	if err := k.Verify(base, lowS(k, sig)); err != nil { //guard:R5 http-signature
 		return fmt.Errorf("%w: %w", ErrProof, err)
 	}
 	return nil
