@@ -11,7 +11,6 @@ import (
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
-	"github.com/writhq/writ/sign"
 )
 
 const vectorName = "../vectors/credential/credential.json"
@@ -33,17 +32,9 @@ type vectorFile struct {
 	Cases  []vector `json:"cases"`
 }
 
-func text(t *testing.T, e *sign.Envelope) string {
-	b, err := e.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func vectorCases(t *testing.T) vectorFile {
 	z := testkit.NewZone(t)
-	f := vectorFile{Format: "credentials", Root: text(t, z.RootEnvelope), Policy: text(t, z.Envelope)}
+	f := vectorFile{Format: "credentials", Root: testkit.EnvelopeText(t, z.RootEnvelope), Policy: testkit.EnvelopeText(t, z.Envelope)}
 	iris, ivo := z.Key("iris"), testkit.Fixed(z.KeyP256("ivo"))
 	good := func(name string, c *credential.Chain) {
 		v := vector{Name: name, Credential: hex.EncodeToString(c.Bytes()), Text: c.Text(), Digest: c.Digest().String()}
@@ -122,25 +113,8 @@ func vectorCases(t *testing.T) vectorFile {
 // SPEC CRED-1, CRED-2, CRED-3, CRED-4, CRED-8
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	var f vectorFile
-	testkit.Vectors(t, *update, vectorName, vectorCases(t))
-	testkit.ReadVectors(t, vectorName, &f)
-	envelope := func(s string) *sign.Envelope {
-		e, err := sign.ParseEnvelope([]byte(s))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	root := envelope(f.Root)
-	r, err := policy.VerifyRoots(root.Digest(), []*sign.Envelope{root}, testkit.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.Verify(envelope(f.Policy), r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := testkit.Vectors(t, *update, vectorName, vectorCases(t))
+	r, p := testkit.VerifyPolicy(t, f.Root, f.Policy)
 	failures := map[string]error{"form": credential.ErrCredential, "wider": credential.ErrWider, "issuer": credential.ErrIssuer, "policy": credential.ErrCredential}
 	seen := map[string]int{}
 	for _, v := range f.Cases {

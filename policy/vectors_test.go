@@ -60,9 +60,7 @@ func documentCases(t *testing.T) documentVectors {
 // SPEC POLICY-1, POLICY-2
 func TestDocumentVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, documentFile, documentCases(t))
-	var f documentVectors
-	testkit.ReadVectors(t, documentFile, &f)
+	f := testkit.Vectors(t, *update, documentFile, documentCases(t))
 	refusals := 0
 	for _, v := range f.Cases {
 		_, err := policy.Parse([]byte(v.Payload))
@@ -99,31 +97,13 @@ type verifyVectors struct {
 	Cases  []verifyVector `json:"cases"`
 }
 
-func envelopeText(t testing.TB, e *sign.Envelope) string {
-	t.Helper()
-	b, err := e.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func envelopeOf(t testing.TB, s string) *sign.Envelope {
-	t.Helper()
-	e, err := sign.ParseEnvelope([]byte(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
 func verifyCases(t *testing.T) verifyVectors {
 	z := testkit.NewZone(t)
-	f := verifyVectors{Format: "signed policies", Zone: z.Root.Zone().String(), Root: envelopeText(t, z.RootEnvelope)}
-	first := []string{envelopeText(t, z.Envelope)}
+	f := verifyVectors{Format: "signed policies", Zone: z.Root.Zone().String(), Root: testkit.EnvelopeText(t, z.RootEnvelope)}
+	first := []string{testkit.EnvelopeText(t, z.Envelope)}
 	ana, ana2, bo := z.Key("ana"), z.Key("ana2"), z.Key("bo")
 	add := func(name string, ok bool, before []string, e *sign.Envelope) {
-		v := verifyVector{Name: name, Before: before, Envelope: envelopeText(t, e)}
+		v := verifyVector{Name: name, Before: before, Envelope: testkit.EnvelopeText(t, e)}
 		if ok {
 			v.ID, v.Signers = e.Digest().String(), []string{"ana", "bo"}
 		}
@@ -167,26 +147,21 @@ func verifyCases(t *testing.T) verifyVectors {
 // SPEC POLICY-2, POLICY-3, POLICY-4
 func TestVerifyVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, verifyFile, verifyCases(t))
-	var f verifyVectors
-	testkit.ReadVectors(t, verifyFile, &f)
-	pin, err := canon.ParseDigest(f.Zone)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := policy.VerifyRoots(pin, []*sign.Envelope{envelopeOf(t, f.Root)}, testkit.Now)
-	if err != nil {
-		t.Fatal(err)
+	f := testkit.Vectors(t, *update, verifyFile, verifyCases(t))
+	r := testkit.VerifyRoot(t, f.Root)
+	if r.Zone().String() != f.Zone {
+		t.Fatalf("zone %s", r.Zone())
 	}
 	refusals := 0
 	for _, v := range f.Cases {
 		var prev *policy.Verified
 		for _, b := range v.Before {
-			if prev, err = policy.Verify(envelopeOf(t, b), r, prev); err != nil {
+			var err error
+			if prev, err = policy.Verify(testkit.EnvelopeOf(t, b), r, prev); err != nil {
 				t.Fatalf("%s: before: %v", v.Name, err)
 			}
 		}
-		p, err := policy.Verify(envelopeOf(t, v.Envelope), r, prev)
+		p, err := policy.Verify(testkit.EnvelopeOf(t, v.Envelope), r, prev)
 		if v.ID == "" {
 			refusals++
 			refused(t, v.Name, err, policy.ErrPolicy)
@@ -248,7 +223,7 @@ func evaluateCases(t *testing.T) evaluateVectors {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := evaluateVectors{Format: "decisions", Zone: z.Root.Zone().String(), Root: envelopeText(t, z.RootEnvelope), Policy: envelopeText(t, z.Envelope), Schema: schema}
+	f := evaluateVectors{Format: "decisions", Zone: z.Root.Zone().String(), Root: testkit.EnvelopeText(t, z.RootEnvelope), Policy: testkit.EnvelopeText(t, z.Envelope), Schema: schema}
 	add := func(name string, q *policy.Question, change func(*policy.Question), blocks ...string) {
 		if change != nil {
 			change(q)
@@ -319,20 +294,10 @@ func ask(t testing.TB, p *policy.Verified, v *evaluateVector) {
 // R26: the answers were written by another process
 func TestEvaluateVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, evaluateFile, evaluateCases(t))
-	var f evaluateVectors
-	testkit.ReadVectors(t, evaluateFile, &f)
-	pin, err := canon.ParseDigest(f.Zone)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := policy.VerifyRoots(pin, []*sign.Envelope{envelopeOf(t, f.Root)}, testkit.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.Verify(envelopeOf(t, f.Policy), r, nil)
-	if err != nil {
-		t.Fatal(err)
+	f := testkit.Vectors(t, *update, evaluateFile, evaluateCases(t))
+	r, p := testkit.VerifyPolicy(t, f.Root, f.Policy)
+	if r.Zone().String() != f.Zone {
+		t.Fatalf("zone %s", r.Zone())
 	}
 	codes := make(map[string]int)
 	for _, v := range f.Cases {
@@ -401,9 +366,7 @@ func rulesCases(t *testing.T) rulesVectors {
 // A21
 func TestRulesVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, rulesFile, rulesCases(t))
-	var f rulesVectors
-	testkit.ReadVectors(t, rulesFile, &f)
+	f := testkit.Vectors(t, *update, rulesFile, rulesCases(t))
 	z := testkit.NewZone(t)
 	for _, v := range f.Cases {
 		r, err := policy.ParseBlockRules(v.Rules)
@@ -441,7 +404,7 @@ func rootCases(t *testing.T) rootVectors {
 	add := func(name string, version, at int64, c *chain) {
 		v := rootVector{Name: name, Pin: c.z.Root.Zone().String(), At: at, Version: version, Roots: []string{}}
 		for _, e := range c.all {
-			v.Roots = append(v.Roots, envelopeText(t, e))
+			v.Roots = append(v.Roots, testkit.EnvelopeText(t, e))
 		}
 		f.Cases = append(f.Cases, v)
 	}
@@ -468,7 +431,7 @@ func rootCases(t *testing.T) rootVectors {
 			continue // large, and like the others
 		}
 		e := testkit.Envelope(t, policy.RootType, rootOf(t, m.change), ana, bo)
-		f.Cases = append(f.Cases, rootVector{Name: m.field + ": " + m.name, Pin: e.Digest().String(), Roots: []string{envelopeText(t, e)}, At: testkit.Now, Field: m.field})
+		f.Cases = append(f.Cases, rootVector{Name: m.field + ": " + m.name, Pin: e.Digest().String(), Roots: []string{testkit.EnvelopeText(t, e)}, At: testkit.Now, Field: m.field})
 	}
 	return f
 }
@@ -478,9 +441,7 @@ func rootCases(t *testing.T) rootVectors {
 // SPEC ROOT-1, ROOT-2, ROOT-3
 func TestRootVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, rootFile, rootCases(t))
-	var f rootVectors
-	testkit.ReadVectors(t, rootFile, &f)
+	f := testkit.Vectors(t, *update, rootFile, rootCases(t))
 	refusals := 0
 	for _, v := range f.Cases {
 		pin, err := canon.ParseDigest(v.Pin)
@@ -489,7 +450,7 @@ func TestRootVectors(t *testing.T) {
 		}
 		var all []*sign.Envelope
 		for _, s := range v.Roots {
-			all = append(all, envelopeOf(t, s))
+			all = append(all, testkit.EnvelopeOf(t, s))
 		}
 		r, err := policy.VerifyRoots(pin, all, v.At)
 		if v.Version > 0 {

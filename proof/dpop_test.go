@@ -183,9 +183,7 @@ func newDPoPCases(t *testing.T) dpopFile {
 // guard: dpop-request, dpop-credential, dpop-time, dpop-nonce, dpop-header, dpop-signature, nonce-mac, nonce-age
 func TestDPoPVectors(t *testing.T) {
 	t.Parallel()
-	var f dpopFile
-	testkit.Vectors(t, *update, "../vectors/proof/dpop.json", newDPoPCases(t))
-	testkit.ReadVectors(t, "../vectors/proof/dpop.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/proof/dpop.json", newDPoPCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)

@@ -163,9 +163,7 @@ func httpCases(t *testing.T) httpFile {
 // SPEC PROOF-5, PROOF-6, PROOF-7
 func TestHTTPVectors(t *testing.T) {
 	t.Parallel()
-	var f httpFile
-	testkit.Vectors(t, *update, "../vectors/proof/http.json", httpCases(t))
-	testkit.ReadVectors(t, "../vectors/proof/http.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/proof/http.json", httpCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)
@@ -249,9 +247,7 @@ func invocationCases(t *testing.T) invocationFile {
 // SPEC PROOF-2, PROOF-3, PROOF-4
 func TestInvocationVectors(t *testing.T) {
 	t.Parallel()
-	var f invocationFile
-	testkit.Vectors(t, *update, "../vectors/proof/invocation.json", invocationCases(t))
-	testkit.ReadVectors(t, "../vectors/proof/invocation.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/proof/invocation.json", invocationCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/sign"
@@ -20,7 +19,7 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write the vectors")
+	update = flag.Bool("update", false, "write vectors/receipt from the cases in this package")
 	zone   = canon.Hash([]byte("zone"))
 )
 
@@ -457,27 +456,8 @@ func makeVectors(t testing.TB) []vector {
 // SPEC RCPT-1, RCPT-7, RCPT-8
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join("..", "vectors", "receipt", "signed.json")
-	want, err := json.MarshalIndent(makeVectors(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(file)
-	if err != nil || !bytes.Equal(have, want) {
-		t.Fatalf("vectors are not current: run go test ./receipt -run TestVectors -update (%v)", err)
-	}
-	var all []vector
-	if err := json.Unmarshal(have, &all); err != nil {
-		t.Fatal(err)
-	}
 	refused := 0
-	for _, v := range all {
+	for _, v := range testkit.Vectors(t, *update, "../vectors/receipt/signed.json", makeVectors(t)) {
 		if id, err := v.try(); (err == nil) != v.Valid || v.Valid && id != v.ID {
 			t.Errorf("%s: %v", v.Name, err)
 		}

@@ -28,7 +28,7 @@ type statementFile struct {
 
 func statementCases(t *testing.T) statementFile {
 	z := testkit.NewZone(t)
-	f := statementFile{Format: "sealers' statements", Root: text(t, z.RootEnvelope), Policy: text(t, z.Envelope)}
+	f := statementFile{Format: "sealers' statements", Root: testkit.EnvelopeText(t, z.RootEnvelope), Policy: testkit.EnvelopeText(t, z.Envelope)}
 	good := z.Statement(t, z.Policy, testkit.Value(testkit.Plain)).Statement
 	put := func(name, failure string, payload []byte, by ...string) {
 		e := &sign.Envelope{PayloadType: seal.StatementType, Payload: payload}
@@ -40,7 +40,7 @@ func statementCases(t *testing.T) statementFile {
 				t.Fatal(err)
 			}
 		}
-		v := statementVector{Name: name, Envelope: text(t, e), Error: failure}
+		v := statementVector{Name: name, Envelope: testkit.EnvelopeText(t, e), Error: failure}
 		if failure == "" {
 			v.ID = e.Digest().String()
 		}
@@ -76,28 +76,11 @@ func statementCases(t *testing.T) statementFile {
 // guard: statement-zone, statement-declared, statement-quorum
 func TestStatementVectors(t *testing.T) {
 	t.Parallel()
-	var f statementFile
-	testkit.Vectors(t, *update, statementFileName, statementCases(t))
-	testkit.ReadVectors(t, statementFileName, &f)
-	envelope := func(s string) *sign.Envelope {
-		e, err := sign.ParseEnvelope([]byte(s))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	root := envelope(f.Root)
-	r, err := policy.VerifyRoots(root.Digest(), []*sign.Envelope{root}, testkit.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.Verify(envelope(f.Policy), r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := testkit.Vectors(t, *update, statementFileName, statementCases(t))
+	r, p := testkit.VerifyPolicy(t, f.Root, f.Policy)
 	refused := 0
 	for _, v := range f.Cases {
-		st, err := seal.ParseStatement(envelope(v.Envelope))
+		st, err := seal.ParseStatement(testkit.EnvelopeOf(t, v.Envelope))
 		if (err != nil) != (v.Error == "form") {
 			t.Errorf("%s: parse: %v", v.Name, err)
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/seal"
 	"github.com/writhq/writ/secret"
-	"github.com/writhq/writ/sign"
 )
 
 var update = flag.Bool("update", false, "write vectors/seal from the cases in this package; sealed secrets that are there stay")
@@ -71,14 +70,6 @@ func stored(t *testing.T, z *testkit.Zone, st *seal.Signed) (one, two []byte) {
 
 func zoneOf(z *testkit.Zone) []byte { d := z.Root.Zone(); return d[:] }
 
-func text(t *testing.T, e *sign.Envelope) string {
-	b, err := e.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func openCases(t *testing.T) openFile {
 	z := testkit.NewZone(t)
 	st := z.Statement(t, z.Policy, testkit.Value(testkit.Plain))
@@ -90,8 +81,8 @@ func openCases(t *testing.T) openFile {
 	f := openFile{
 		Format: "sealed secrets", GateSeed: hex.EncodeToString(seed[:]), GateID: z.Gate.ID(),
 		GatePublic: hex.EncodeToString(z.Gate.Public().Public),
-		Root:       text(t, z.RootEnvelope), PolicySigs: text(t, z.Envelope), Policy: string(z.Envelope.Payload),
-		Zone: hex.EncodeToString(zoneOf(z)), Statement: text(t, st.Envelope()), PolicyID: pd.String(), Binding: h0.String(), StatementOK: true,
+		Root:       testkit.EnvelopeText(t, z.RootEnvelope), PolicySigs: testkit.EnvelopeText(t, z.Envelope), Policy: string(z.Envelope.Payload),
+		Zone: hex.EncodeToString(zoneOf(z)), Statement: testkit.EnvelopeText(t, st.Envelope()), PolicyID: pd.String(), Binding: h0.String(), StatementOK: true,
 	}
 	plain := hex.EncodeToString([]byte(testkit.Plain))
 	add := func(v openVector, blob []byte) {
@@ -106,7 +97,7 @@ func openCases(t *testing.T) openFile {
 	add(openVector{Name: "one bit of the zone", Header: true, Zone: hex.EncodeToString(other)}, one)
 	s := st.Statement
 	s.IssuedAt++
-	add(openVector{Name: "another statement", Header: true, Statement: text(t, signed(t, z, s, "sam").Envelope())}, one)
+	add(openVector{Name: "another statement", Header: true, Statement: testkit.EnvelopeText(t, signed(t, z, s, "sam").Envelope())}, one)
 	reencoded := func(p parts) []byte { return encode(t, &p) }
 	add(openVector{Name: "wraps in another order", Header: true}, reencoded(parts{b.Header, b.Commit, []wrap{b.Wraps[1], b.Wraps[0]}, b.Text}))
 	add(openVector{Name: "header of another", Header: true}, reencoded(parts{changed(t, a.Header, func(h *seal.Header) { h.Version = 2 }), a.Commit, a.Wraps, a.Text}))
@@ -138,28 +129,15 @@ func changed(t *testing.T, header []byte, change func(*seal.Header)) []byte {
 // SPEC SEAL-1, SEAL-4, SEAL-6
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	var f openFile
-	testkit.Vectors(t, *update, openFileName, openCases(t))
-	testkit.ReadVectors(t, openFileName, &f)
+	f := testkit.Vectors(t, *update, openFileName, openCases(t))
 	k, err := seal.NewGateKey(f.GateID, secret.Take(testkit.Unhex(t, f.GateSeed)))
 	if err != nil || hex.EncodeToString(k.Public().Public) != f.GatePublic {
 		t.Fatalf("gate key: %v", err)
 	}
-	statement := func(s string) *seal.Signed {
-		e, err := sign.ParseEnvelope([]byte(s))
-		if err != nil {
-			t.Fatal(err)
-		}
-		st, err := seal.ParseStatement(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return st
-	}
-	checkStatement(t, &f, statement(f.Statement))
+	checkStatement(t, &f, statement(t, f.Statement))
 	refused := 0
 	for _, v := range f.Cases {
-		p, zone, st := f.Policy, f.Zone, statement(f.Statement)
+		p, zone, st := f.Policy, f.Zone, statement(t, f.Statement)
 		if v.Policy != "" {
 			p = v.Policy
 		}
@@ -167,7 +145,7 @@ func TestVectors(t *testing.T) {
 			zone = v.Zone
 		}
 		if v.Statement != "" {
-			st = statement(v.Statement)
+			st = statement(t, v.Statement)
 		}
 		under := policy.UnverifiedBytes([]byte(p), canon.Digest(testkit.Unhex(t, zone)))
 		blob := testkit.Unhex(t, v.Blob)
@@ -189,24 +167,21 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+func statement(t testing.TB, s string) *seal.Signed {
+	t.Helper()
+	st, err := seal.ParseStatement(testkit.EnvelopeOf(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
 // checkStatement verifies the statement of the file from the root on.
 func checkStatement(t *testing.T, f *openFile, st *seal.Signed) {
 	t.Helper()
-	root, err := sign.ParseEnvelope([]byte(f.Root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := policy.VerifyRoots(canon.Digest(testkit.Unhex(t, f.Zone)), []*sign.Envelope{root}, testkit.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := sign.ParseEnvelope([]byte(f.PolicySigs))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.Verify(e, r, nil)
-	if err != nil || p.ID().String() != f.PolicyID || string(e.Payload) != f.Policy {
-		t.Fatalf("policy: %v", err)
+	r, p := testkit.VerifyPolicy(t, f.Root, f.PolicySigs)
+	if zone := r.Zone(); hex.EncodeToString(zone[:]) != f.Zone || p.ID().String() != f.PolicyID || string(testkit.EnvelopeOf(t, f.PolicySigs).Payload) != f.Policy {
+		t.Fatalf("zone %s, policy %s", r.Zone(), p.ID())
 	}
 	if err := st.Verify(r, p); (err == nil) != f.StatementOK {
 		t.Errorf("statement: %v", err)
@@ -233,14 +208,7 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	e, err := sign.ParseEnvelope([]byte(v.Statement))
-	if err != nil {
-		f.Fatal(err)
-	}
-	st, err := seal.ParseStatement(e)
-	if err != nil {
-		f.Fatal(err)
-	}
+	st := statement(f, v.Statement)
 	p := policy.UnverifiedBytes([]byte(v.Policy), canon.Digest(testkit.Unhex(f, v.Zone)))
 	one, two := testkit.Unhex(f, v.Cases[0].Blob), testkit.Unhex(f, v.Cases[1].Blob)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -139,9 +139,7 @@ func blockCases(t *testing.T) blockFile {
 // guard: block-type, cose-unprotected-empty, signature
 func TestBlockVectors(t *testing.T) {
 	t.Parallel()
-	var f blockFile
-	testkit.Vectors(t, *update, "../vectors/sign/block.json", blockCases(t))
-	testkit.ReadVectors(t, "../vectors/sign/block.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/sign/block.json", blockCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)

@@ -69,14 +69,6 @@ func sealed(t testing.TB, typ, payload string, by ...sign.PrivateKey) *sign.Enve
 	return e
 }
 
-func encoded(t testing.TB, e *sign.Envelope) string {
-	b, err := e.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func envelopeCases(t *testing.T) envelopeFile {
 	var cases []envelopeVector
 	all := []string{"ana", "bo", "cy"}
@@ -93,25 +85,25 @@ func envelopeCases(t *testing.T) envelopeFile {
 	}
 	ana, ana2, bo, cy, eve := world.Key("ana"), world.KeyP256("ana"), world.Key("bo"), world.Key("cy"), world.Key("eve")
 	both := sealed(t, docType, "{}", ana, bo)
-	add("two of two", encoded(t, both), "", 2, "ana", "bo")
-	add("three where two are needed", encoded(t, sealed(t, docType, "{}", cy, bo, ana2)), "", 2, "ana", "bo", "cy")
-	add("p256", encoded(t, sealed(t, docType, "{}", ana2)), "", 1, "ana")
-	add("one of two", encoded(t, sealed(t, docType, "{}", ana)), "threshold", 2)
-	add("none", encoded(t, sealed(t, docType, "{}")), "threshold", 1)
-	add("two keys of one principal", encoded(t, sealed(t, docType, "{}", ana, ana2)), "threshold", 2)
-	add("one signature twice", encoded(t, twice(both, 0, 0)), "threshold", 2)
-	add("unknown signer", encoded(t, sealed(t, docType, "{}", ana, eve)), "threshold", 2)
-	add("unknown signer beside enough", encoded(t, sealed(t, docType, "{}", eve, ana, bo)), "", 2, "ana", "bo")
-	add("another type", encoded(t, sealed(t, "application/vnd.writ.other.v1+json", "{}", ana, bo)), "threshold", 2)
+	add("two of two", testkit.EnvelopeText(t, both), "", 2, "ana", "bo")
+	add("three where two are needed", testkit.EnvelopeText(t, sealed(t, docType, "{}", cy, bo, ana2)), "", 2, "ana", "bo", "cy")
+	add("p256", testkit.EnvelopeText(t, sealed(t, docType, "{}", ana2)), "", 1, "ana")
+	add("one of two", testkit.EnvelopeText(t, sealed(t, docType, "{}", ana)), "threshold", 2)
+	add("none", testkit.EnvelopeText(t, sealed(t, docType, "{}")), "threshold", 1)
+	add("two keys of one principal", testkit.EnvelopeText(t, sealed(t, docType, "{}", ana, ana2)), "threshold", 2)
+	add("one signature twice", testkit.EnvelopeText(t, twice(both, 0, 0)), "threshold", 2)
+	add("unknown signer", testkit.EnvelopeText(t, sealed(t, docType, "{}", ana, eve)), "threshold", 2)
+	add("unknown signer beside enough", testkit.EnvelopeText(t, sealed(t, docType, "{}", eve, ana, bo)), "", 2, "ana", "bo")
+	add("another type", testkit.EnvelopeText(t, sealed(t, "application/vnd.writ.other.v1+json", "{}", ana, bo)), "threshold", 2)
 	crossed := sealed(t, docType, "{}", ana, bo)
 	crossed.Signatures[0].Key, crossed.Signatures[1].Key = crossed.Signatures[1].Key, crossed.Signatures[0].Key
-	add("signatures under each other's key", encoded(t, crossed), "threshold", 1)
+	add("signatures under each other's key", testkit.EnvelopeText(t, crossed), "threshold", 1)
 	other := sealed(t, docType, "{}", ana, bo)
 	other.Payload = []byte(`{"a":1}`)
-	add("signatures over another payload", encoded(t, other), "threshold", 1)
-	add("nobody is needed", encoded(t, both), "threshold", 0)
-	add("more than there are", encoded(t, both), "threshold", 4)
-	for _, f := range malformed(encoded(t, both)) {
+	add("signatures over another payload", testkit.EnvelopeText(t, other), "threshold", 1)
+	add("nobody is needed", testkit.EnvelopeText(t, both), "threshold", 0)
+	add("more than there are", testkit.EnvelopeText(t, both), "threshold", 4)
+	for _, f := range malformed(testkit.EnvelopeText(t, both)) {
 		add(f[0], f[1], "form", 2)
 	}
 	return envelopeFile{"envelopes", principals(), cases}
@@ -165,9 +157,7 @@ func malformed(e string) [][2]string {
 // guard: envelope-type, quorum-possible, quorum-met
 func TestEnvelopeVectors(t *testing.T) {
 	t.Parallel()
-	var f envelopeFile
-	testkit.Vectors(t, *update, "../vectors/sign/envelope.json", envelopeCases(t))
-	testkit.ReadVectors(t, "../vectors/sign/envelope.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/sign/envelope.json", envelopeCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		e, err := sign.ParseEnvelope([]byte(v.Envelope))
@@ -230,7 +220,7 @@ func TestEnvelopeBits(t *testing.T) {
 	e := sealed(t, docType, `{"rules":"permit"}`, world.Key("ana"), world.KeyP256("ana"), world.Key("bo"))
 	e.Signatures = slices.Delete(e.Signatures, 1, 2) // ana's second key did sign, to show that it may
 	q := sign.Quorum{Members: []string{"ana", "bo"}, Threshold: 2}
-	text := []byte(encoded(t, e))
+	text := []byte(testkit.EnvelopeText(t, e))
 	if p, err := sign.ParseEnvelope(text); err != nil || len(p.Signatures) != 2 {
 		t.Fatalf("the envelope does not parse: %v", err)
 	} else if _, err := p.Verify(docType, q, keysOf(t, principals())); err != nil {
@@ -285,7 +275,7 @@ func TestEnvelopeSignAgain(t *testing.T) {
 		t.Errorf("signed by the zero key: %v", err)
 	}
 	big := &sign.Envelope{PayloadType: docType, Payload: make([]byte, 400<<10)}
-	if _, err := sign.ParseEnvelope([]byte(encoded(t, big))); !errors.Is(err, canon.ErrForm) {
+	if _, err := sign.ParseEnvelope([]byte(testkit.EnvelopeText(t, big))); !errors.Is(err, canon.ErrForm) {
 		t.Errorf("oversized: %v", err)
 	}
 }

@@ -131,9 +131,7 @@ func keyCases(t *testing.T) keyFile {
 // guard: key-small-order
 func TestKeyVectors(t *testing.T) {
 	t.Parallel()
-	var f keyFile
-	testkit.Vectors(t, *update, "../vectors/sign/key.json", keyCases(t))
-	testkit.ReadVectors(t, "../vectors/sign/key.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/sign/key.json", keyCases(t))
 	refused := 0
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Text)
@@ -250,9 +248,7 @@ func reversed(b []byte) []byte {
 // guard: signature, signature-low-s
 func TestSignatureVectors(t *testing.T) {
 	t.Parallel()
-	var f signatureFile
-	testkit.Vectors(t, *update, "../vectors/sign/signature.json", signatureCases(t))
-	testkit.ReadVectors(t, "../vectors/sign/signature.json", &f)
+	f := testkit.Vectors(t, *update, "../vectors/sign/signature.json", signatureCases(t))
 	for _, v := range f.Cases {
 		k, err := sign.ParsePublicKey(v.Key)
 		if err != nil {

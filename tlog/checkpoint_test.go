@@ -5,20 +5,18 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/tlog"
 )
 
-var update = flag.Bool("update", false, "write the vectors")
+var update = flag.Bool("update", false, "write vectors/tlog from the cases in this package")
 
 const origin = "writ-ledger/gate-1"
 
@@ -237,27 +235,8 @@ func oneLeaf(t testing.TB) *tlog.Checkpoint {
 // SPEC TLOG-5, TLOG-6, TLOG-7
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join("..", "vectors", "tlog", "notes.json")
-	want, err := json.MarshalIndent(makeVectors(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(file)
-	if err != nil || !bytes.Equal(have, want) {
-		t.Fatalf("vectors are not current: run go test ./tlog -run TestVectors -update (%v)", err)
-	}
-	var all []vector
-	if err := json.Unmarshal(have, &all); err != nil {
-		t.Fatal(err)
-	}
 	refused := 0
-	for _, v := range all {
+	for _, v := range testkit.Vectors(t, *update, "../vectors/tlog/notes.json", makeVectors(t)) {
 		if err := v.try(); (err == nil) != v.Valid {
 			t.Errorf("%s %s: %v", v.Kind, v.Name, err)
 		}

@@ -48,11 +48,7 @@ type logVectors struct {
 
 func logCases(t *testing.T) logVectors {
 	w := newWorld(t)
-	genesis, err := w.RootEnvelope.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := logVectors{Format: "a policy log", Pin: w.Root.Zone().String(), Genesis: string(genesis)}
+	f := logVectors{Format: "a policy log", Pin: w.Root.Zone().String(), Genesis: testkit.EnvelopeText(t, w.RootEnvelope)}
 	add := func(name, failure string, e *sign.Envelope) {
 		w.now++
 		b := w.entry(e)
@@ -115,18 +111,12 @@ func (f *logVectors) conclude(z *zone.Zone) {
 // R25
 func TestLogVectors(t *testing.T) {
 	t.Parallel()
-	testkit.Vectors(t, *update, logFile, logCases(t))
-	var f logVectors
-	testkit.ReadVectors(t, logFile, &f)
+	f := testkit.Vectors(t, *update, logFile, logCases(t))
 	pin, err := canon.ParseDigest(f.Pin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	genesis, err := sign.ParseEnvelope([]byte(f.Genesis))
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := zone.New(pin, []*sign.Envelope{genesis}, 0)
+	z, err := zone.New(pin, []*sign.Envelope{testkit.EnvelopeOf(t, f.Genesis)}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

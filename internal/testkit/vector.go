@@ -7,12 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/sign"
 )
 
 // Vectors compares the file with what made encodes to, so that a vector is never
-// changed by hand alone; with update it writes the file. Tests then use what
-// [ReadVectors] finds there.
-func Vectors(t testing.TB, update bool, file string, made any) {
+// changed by hand alone; with update it writes the file. It returns what the file
+// holds: a test goes on with that, not with what made it.
+func Vectors[F any](t testing.TB, update bool, file string, made F) (f F) {
 	t.Helper()
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -36,6 +39,8 @@ func Vectors(t testing.TB, update bool, file string, made any) {
 	if !bytes.Equal(have, b.Bytes()) {
 		t.Errorf("%s is not current: go test -update", file)
 	}
+	ReadVectors(t, file, &f)
+	return f
 }
 
 // ReadVectors reads the file into v, which has a field for all that it holds.
@@ -50,6 +55,50 @@ func ReadVectors(t testing.TB, file string, v any) {
 	if err := d.Decode(v); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+}
+
+// EnvelopeText returns e as files of vectors have it.
+func EnvelopeText(t testing.TB, e *sign.Envelope) string {
+	t.Helper()
+	b, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// EnvelopeOf returns the envelope that s spells.
+func EnvelopeOf(t testing.TB, s string) *sign.Envelope {
+	t.Helper()
+	e, err := sign.ParseEnvelope([]byte(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// VerifyRoot returns the genesis root that s spells, as who pins it verifies it at
+// [Now].
+func VerifyRoot(t testing.TB, s string) *policy.Root {
+	t.Helper()
+	e := EnvelopeOf(t, s)
+	r, err := policy.VerifyRoots(e.Digest(), []*sign.Envelope{e}, Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// VerifyPolicy returns the genesis root and the first policy of a line that two
+// envelopes spell, verified from that root.
+func VerifyPolicy(t testing.TB, root, pol string) (*policy.Root, *policy.Verified) {
+	t.Helper()
+	r := VerifyRoot(t, root)
+	p, err := policy.Verify(EnvelopeOf(t, pol), r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, p
 }
 
 // Unhex returns the bytes that s spells.
