@@ -78,6 +78,11 @@ func TestPolicyDecides(t *testing.T) {
 	if d := z.Policy.Evaluate(q, nil).Denial; d.Rule != "residency" || d.Control != "gdpr-44" {
 		t.Errorf("denied by %q for %q", d.Rule, d.Control)
 	}
+	z = zoneOfRules(t, testkit.Rules+`@id("b") @control("a-1") forbid (principal, action, resource);
+@id("a") @control("b-1") forbid (principal, action, resource);`)
+	if d := z.Policy.Evaluate(order(t, z), nil).Denial; d.Rule != "a" || d.Control != "b-1" {
+		t.Errorf("of two, denied by %q for %q: the control is not the rule's", d.Rule, d.Control)
+	}
 }
 
 // TestDocumentDecides sees that the document decides what is done, and not what

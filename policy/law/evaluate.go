@@ -85,10 +85,7 @@ func (r *Rules) evaluate(action string, req cedar.Request, entities cedar.Entity
 	case decision == cedar.Allow:
 		l.Permit = true
 	case len(l.Rules) > 0:
-		l.Denial = &op.Denial{Code: op.Forbidden, Rule: l.Rules[0], Reason: "a rule forbids it"}
-		if len(l.Controls) > 0 {
-			l.Denial.Control = l.Controls[0]
-		}
+		l.Denial = &op.Denial{Code: op.Forbidden, Rule: l.Rules[0], Control: r.control(l.Rules[0]), Reason: "a rule forbids it"}
 	case r.open:
 		l.Permit = true
 	default:
