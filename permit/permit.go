@@ -155,6 +155,9 @@ func ParseContext(b []byte) (*Context, error) {
 	if c.Typ != contextTyp { //guard:R63 context-type
 		return nil, fmt.Errorf("%w: context: not %s", ErrPermit, contextTyp)
 	}
+	if len(c.Credential) == 0 || c.Level < op.Bearer || c.Level > op.Person { //guard:R58 context-complete
+		return nil, fmt.Errorf("%w: context: no credential, or no such level of proof", ErrPermit)
+	}
 	return &c, nil
 }
 

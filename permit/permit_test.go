@@ -196,7 +196,7 @@ func TestDecideIsDeterministic(t *testing.T) {
 //
 // SPEC PERMIT-4
 // R26
-// guard: context-type
+// guard: context-type, context-complete
 func TestContext(t *testing.T) {
 	t.Parallel()
 	z := testkit.NewZone(t)
@@ -224,15 +224,20 @@ func TestContext(t *testing.T) {
 	}); n < 7000 {
 		t.Errorf("%d bits", n)
 	}
-	other := *c
-	other.Typ = "writ-context/2"
-	wrong, err := other.Encode()
-	if err != nil {
-		t.Fatal(err)
+	with := func(change func(*permit.Context)) []byte {
+		other := *c
+		change(&other)
+		b, err := other.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
 	for name, b := range map[string][]byte{
-		"nothing": nil, "another type": wrong, "cut short": b[:len(b)-1], "something after": append(bytes.Clone(b), 0), "too large": make([]byte, permit.MaxContextBytes+1),
+		"nothing": nil, "another type": with(func(c *permit.Context) { c.Typ = "writ-context/2" }), "cut short": b[:len(b)-1], "something after": append(bytes.Clone(b), 0), "too large": make([]byte, permit.MaxContextBytes+1),
 		"not a map": {0x80}, "empty": {0xa0},
+		"no credential": with(func(c *permit.Context) { c.Credential = nil }), "level 5": with(func(c *permit.Context) { c.Level = op.Person + 1 }),
+		"negative level": with(func(c *permit.Context) { c.Level = op.Bearer - 1 }),
 	} {
 		if _, err := permit.ParseContext(b); !errors.Is(err, permit.ErrPermit) {
 			t.Errorf("%s: %v", name, err)
