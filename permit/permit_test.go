@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/writhq/writ/canon"
@@ -247,15 +246,11 @@ func TestContext(t *testing.T) {
 
 // FuzzContext: what parses encodes back to the same bytes.
 func FuzzContext(f *testing.F) {
-	z := testkit.NewZone(f)
-	for blocks := 1; blocks <= 3; blocks++ {
-		b, err := permit.NewContext(z.Credential(f, blocks), refund(f, z, 1)).Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
+	var v contextVectors
+	testkit.ReadVectors(f, contextFile, &v)
+	for _, c := range v.Cases {
+		f.Add(testkit.Unhex(f, c.Context))
 	}
-	f.Add([]byte(strings.Repeat("\xa1\x01", 3)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := permit.ParseContext(b)
 		if err != nil {
