@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/sign"
 	"github.com/writhq/writ/tlog"
@@ -380,8 +382,15 @@ func inLeaves(b []byte, at int) bool {
 
 // An export that is read ends; a panic or a hang is a fault.
 func FuzzAuditExport(f *testing.F) {
-	w := story(f)
-	f.Add(export(f, w.steps, tlog.Head{Size: w.tree.Size(), Root: w.tree.Root()}, testKey(f, 1)))
+	var v exportVectors
+	testkit.ReadVectors(f, exportFile, &v)
+	for _, c := range v.Cases {
+		b, err := base64.StdEncoding.DecodeString(c.Export)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	cfg := receipt.AuditConfig{Key: testKey(f, 1).Public(), Gate: gate, Zone: zone}
 	k := logKey(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
