@@ -523,11 +523,11 @@ func FuzzParseSigned(f *testing.F) {
 
 // What parses encodes back to the same bytes.
 func FuzzParseEvidence(f *testing.F) {
-	b, err := sample().Encode()
-	if err != nil {
-		f.Fatal(err)
+	var v evidenceVectors
+	testkit.ReadVectors(f, evidenceFile, &v)
+	for _, c := range v.Cases {
+		f.Add(testkit.Unhex(f, c.Evidence))
 	}
-	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := receipt.ParseEvidence(b)
 		if err != nil {
