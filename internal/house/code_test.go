@@ -131,6 +131,8 @@ func TestPurityOnSmallTrees(t *testing.T) {
 }
 
 // TestSecretStrings counts the places where a secret becomes a string.
+//
+// SPEC SECRET-8
 func TestSecretStrings(t *testing.T) {
 	tree := repo(t)
 	claims, err := ReadClaims(tree.FS)

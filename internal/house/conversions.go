@@ -11,7 +11,7 @@ const stringMarker = "//secret:string"
 // secretStrings checks that a secret is made a string only where a comment
 // "//secret:string why", on the same line or the one above, says why it must.
 // A secret is what a function literal given to a method Use is called with. It
-// also returns how many markers there are. Tests are exempt.
+// also returns how many markers there are. Tests are exempt. SPEC SECRET-8.
 func secretStrings(t *Tree) (found []Finding, markers int) {
 	found = t.sources(func(f *File, add func(token.Pos, string, ...any)) {
 		marked := make(map[int]bool)
