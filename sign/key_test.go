@@ -315,6 +315,42 @@ func TestPrivateKeyRoundTrip(t *testing.T) {
 	}
 }
 
+// TestPrivateKeyForm reads keys that the standard library takes and that are not in
+// their one form.
+//
+// SPEC SIGN-7
+// guard: private-key-form
+func TestPrivateKeyForm(t *testing.T) {
+	t.Parallel()
+	der := func(k sign.PrivateKey) (out []byte) {
+		s, err := k.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Use(func(b []byte) error {
+			out = bytes.Clone(b)
+			return nil
+		})
+		return out
+	}
+	ed, p := der(world.Key("ana")), der(world.KeyP256("ana"))
+	others := bytes.Clone(p)
+	copy(others[len(p)-65:], der(world.KeyP256("ivo"))[len(p)-65:]) // the public key, uncompressed
+	for name, b := range map[string][]byte{"ed25519, something after": append(bytes.Clone(ed), 0), "p256, something after": append(bytes.Clone(p), 0), "p256, another's public key": others} {
+		if _, err := x509.ParsePKCS8PrivateKey(b); err != nil {
+			t.Fatalf("%s shows nothing: %v", name, err)
+		}
+		if _, err := sign.ParsePrivateKey(secret.Take(b)); !errors.Is(err, sign.ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, b := range [][]byte{ed, p} {
+		if _, err := sign.ParsePrivateKey(secret.Take(b)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPrivateKeyRefusals gives ParsePrivateKey what is not a key of ours, and the
 // zero key something to do.
 func TestPrivateKeyRefusals(t *testing.T) {

@@ -78,7 +78,9 @@ func (k PrivateKey) Marshal() (secret.Bytes, error) {
 	return secret.Take(b), nil
 }
 
-// ParsePrivateKey returns the key in PKCS #8.
+// ParsePrivateKey returns the key in PKCS #8, in the form that Marshal writes: the
+// standard library alone takes what follows a key, and another's public key beside
+// it. Errors wrap [ErrKey]. SPEC SIGN-7.
 func ParsePrivateKey(s secret.Bytes) (PrivateKey, error) {
 	var key any
 	err := s.Use(func(b []byte) (err error) {
@@ -92,7 +94,19 @@ func ParsePrivateKey(s secret.Bytes) (PrivateKey, error) {
 	if !ok {
 		return PrivateKey{}, fmt.Errorf("%w: not a signing key", ErrKey)
 	}
-	return newPrivate(k)
+	p, err := newPrivate(k)
+	if err != nil {
+		return PrivateKey{}, err
+	}
+	again, err := p.Marshal()
+	if err != nil {
+		return PrivateKey{}, err
+	}
+	defer again.Wipe()
+	if !again.Equal(s) { //guard:A22 private-key-form
+		return PrivateKey{}, fmt.Errorf("%w: PKCS #8 in another form", ErrKey)
+	}
+	return p, nil
 }
 
 // Public returns the key that verifies.
