@@ -269,7 +269,7 @@ func TestHostileServer(t *testing.T) { story(t, "hostile") }
 
 func TestDoctor(t *testing.T) { story(t, "doctor") }
 
-// guard: key-file-opens
+// guard: wrapped-authentic
 func TestShapes(t *testing.T) { story(t, "shapes") }
 
 // documented returns the commands in the sh blocks of a page, as a script. The

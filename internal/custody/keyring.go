@@ -1,14 +1,12 @@
 package custody
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/argon2"
-
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/passphrase"
 	"github.com/writhq/writ/seal"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
@@ -51,17 +49,13 @@ func NewKeyring(gate, kemID string) (*Keyring, error) {
 // GateKey returns the key that opens secrets.
 func (k *Keyring) GateKey() (seal.GateKey, error) { return seal.NewGateKey(k.KEMID, k.KEM) }
 
-// keyringFile is a keyring on the disk. Source: spec/keyring.md.
-type keyringFile struct {
+// plainKeyring is a keyring on the disk that is not encrypted. SPEC KEYR-1.
+type plainKeyring struct {
 	Typ     string `cbor:"1,keyasint"`
-	Time    uint32 `cbor:"2,keyasint,omitempty"` // argon2id
-	Memory  uint32 `cbor:"3,keyasint,omitempty"` // KiB
-	Threads uint8  `cbor:"4,keyasint,omitempty"`
-	Salt    []byte `cbor:"5,keyasint,omitempty"`
-	Text    []byte `cbor:"6,keyasint"` // AES-256-GCM of the content, or the content itself
+	Content []byte `cbor:"6,keyasint"`
 }
 
-// keyringContent is what is encrypted.
+// keyringContent is what is encrypted. SPEC KEYR-2.
 type keyringContent struct {
 	Pin      canon.Digest `cbor:"1,keyasint"`
 	Gate     string       `cbor:"2,keyasint"`
@@ -103,24 +97,19 @@ func (c *keyringContent) wipe() {
 	}
 }
 
-// Wrap returns the keyring as a file, encrypted under the passphrase with
-// argon2id and AES-256-GCM. An empty passphrase is refused.
-//
-// Source: RFC 9106. SPEC KEYR-1.
-func (k *Keyring) Wrap(passphrase secret.Bytes) ([]byte, error) {
-	f := keyringFile{Typ: keyringTyp, Time: argonTime, Memory: argonMemoryKiB, Threads: argonThreads, Salt: make([]byte, 16)}
-	rand.Read(f.Salt)
-	a, err := f.aead(passphrase)
-	if err != nil {
-		return nil, err
-	}
+// Wrap returns the keyring as a file, encrypted under the passphrase p. An empty
+// passphrase is refused. SPEC KEYR-1.
+func (k *Keyring) Wrap(p secret.Bytes) ([]byte, error) {
 	plain, err := k.content()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyring, err)
 	}
 	defer clear(plain)
-	f.Text = a.Seal(nil, make([]byte, a.NonceSize()), plain, []byte(keyringTyp)) // the key is of this salt alone
-	return canon.EncodeCBOR(&f)
+	file, err := passphrase.Seal(keyringTyp, p, plain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeyring, err)
+	}
+	return file, nil
 }
 
 // WrapInsecure returns the keyring as a file that anyone can read: for trials.
@@ -129,77 +118,80 @@ func (k *Keyring) WrapInsecure() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyring, err)
 	}
-	return canon.EncodeCBOR(&keyringFile{Typ: keyringPlainTyp, Text: plain})
+	defer clear(plain)
+	return canon.EncodeCBOR(&plainKeyring{keyringPlainTyp, plain})
 }
 
 // Insecure reports whether the file holds its keys in the clear.
 func Insecure(file []byte) bool {
-	var f keyringFile
+	var f plainKeyring
 	return canon.DecodeCBOR(file, &f) == nil && f.Typ == keyringPlainTyp
 }
 
-// Unwrap returns the keyring in the file. The passphrase is not looked at for a
+// Unwrap returns the keyring in the file. The passphrase p is not looked at for a
 // file in the clear. A wrong passphrase and a damaged file give the same
-// [ErrKeyring]. SPEC KEYR-1, KEYR-2.
-func Unwrap(file []byte, passphrase secret.Bytes) (*Keyring, error) {
-	if len(file) > maxKeyringBytes {
-		return nil, fmt.Errorf("%w: %d bytes; at most %d", ErrKeyring, len(file), maxKeyringBytes)
+// [ErrKeyring]. SPEC KEYR-1, KEYR-2, WRAP-4.
+func Unwrap(file []byte, p secret.Bytes) (*Keyring, error) {
+	plain, wrapped, err := parseKeyringFile(file)
+	if err == nil && wrapped != nil {
+		plain, err = wrapped.Open(p)
 	}
-	var f keyringFile
-	if err := canon.DecodeCBOR(file, &f); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyring, err)
 	}
-	switch f.Typ {
-	case keyringPlainTyp:
-		return parseKeyring(f.Text)
-	case keyringTyp:
-	default:
-		return nil, fmt.Errorf("%w: not %s", ErrKeyring, keyringTyp)
-	}
-	a, err := f.aead(passphrase)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := a.Open(nil, make([]byte, a.NonceSize()), f.Text, []byte(keyringTyp))
-	if err != nil {
-		return nil, fmt.Errorf("%w: wrong passphrase, or a damaged file", ErrKeyring)
-	}
-	defer clear(plain)
-	return parseKeyring(plain)
-}
-
-func (f *keyringFile) aead(passphrase secret.Bytes) (a cipher.AEAD, err error) {
-	if f.Time < 1 || f.Time > maxArgonTime || f.Memory < 8 || f.Memory > maxArgonMemoryKiB || f.Threads < 1 || len(f.Salt) != 16 {
-		return nil, fmt.Errorf("%w: parameters out of range", ErrKeyring)
-	}
-	err = passphrase.Use(func(p []byte) error {
-		if len(p) == 0 {
-			return fmt.Errorf("%w: the passphrase is empty", ErrKeyring)
-		}
-		key := argon2.IDKey(p, f.Salt, f.Time, f.Memory, f.Threads, 32)
-		defer clear(key)
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return err
-		}
-		a, err = cipher.NewGCM(block)
+	defer plain.Wipe()
+	var k *Keyring
+	err = plain.Use(func(b []byte) error {
+		k, err = parseKeyring(b)
 		return err
 	})
-	return a, err
+	if err != nil {
+		return nil, fmt.Errorf("%w: content: %w", ErrKeyring, err)
+	}
+	return k, nil
 }
 
-func parseKeyring(plain []byte) (*Keyring, error) {
+// parseKeyringFile returns the content in the clear, or what is to be opened. It
+// computes nothing. SPEC KEYR-1.
+func parseKeyringFile(file []byte) (plain secret.Bytes, wrapped *passphrase.File, err error) {
+	if len(file) > maxKeyringBytes { //guard:A18 keyring-size
+		return plain, nil, fmt.Errorf("%d bytes; at most %d", len(file), maxKeyringBytes)
+	}
+	var f plainKeyring
+	if canon.DecodeCBOR(file, &f) == nil && f.Typ == keyringPlainTyp {
+		return secret.Take(f.Content), nil, nil
+	}
+	wrapped, err = passphrase.Parse(file, keyringTyp)
+	return plain, wrapped, err
+}
+
+// parseKeyring returns the keyring whose content is plain, which stays the
+// caller's. SPEC KEYR-2.
+func parseKeyring(plain []byte) (k *Keyring, err error) {
 	var c keyringContent
+	defer c.wipe()
 	if err := canon.DecodeCBOR(plain, &c); err != nil {
-		return nil, fmt.Errorf("%w: content: %w", ErrKeyring, err)
+		return nil, err
 	}
-	k := &Keyring{Pin: c.Pin, Gate: c.Gate, KEMID: c.KEMID, KEM: secret.Take(c.KEM), Evidence: secret.Take(c.Evidence)}
-	var err error
-	if k.Sign, err = sign.ParsePrivateKey(secret.Take(c.Sign)); err != nil {
-		return nil, fmt.Errorf("%w: content: %w", ErrKeyring, err)
+	if c.Gate == "" || c.KEMID == "" || len(c.Evidence) != evidenceKeySize { //guard:R11 keyring-complete
+		return nil, errors.New("a name is missing, or the evidence key is not 32 bytes")
 	}
-	if k.Log, err = sign.ParsePrivateKey(secret.Take(c.Log)); err != nil {
-		return nil, fmt.Errorf("%w: content: %w", ErrKeyring, err)
+	k = &Keyring{Pin: c.Pin, Gate: c.Gate, KEMID: c.KEMID}
+	for _, x := range []struct {
+		from []byte
+		to   *sign.PrivateKey
+	}{{c.Sign, &k.Sign}, {c.Log, &k.Log}} {
+		s := secret.Take(x.from)
+		defer s.Wipe()
+		if *x.to, err = sign.ParsePrivateKey(s); err != nil {
+			return nil, err
+		}
+	}
+	k.KEM, k.Evidence = secret.Take(c.KEM), secret.Take(c.Evidence)
+	if _, err := k.GateKey(); err != nil {
+		k.KEM.Wipe()
+		k.Evidence.Wipe()
+		return nil, err
 	}
 	return k, nil
 }

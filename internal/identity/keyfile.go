@@ -1,15 +1,12 @@
 package identity
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
+	"bytes"
 	"encoding/pem"
+	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/argon2"
-
-	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/passphrase"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
 )
@@ -18,43 +15,24 @@ const (
 	pemKey      = "WRIT KEY"
 	pemKeyPlain = "WRIT KEY NOT ENCRYPTED"
 	keyTyp      = "writ-key/1"
-	saltBytes   = 16
 )
 
-// keyFile is an encrypted private key on the disk: the construction of a gate's
-// keyring, with another type. Source: spec/control.md.
-type keyFile struct {
-	Typ     string `cbor:"1,keyasint"`
-	Time    uint32 `cbor:"2,keyasint"` // argon2id
-	Memory  uint32 `cbor:"3,keyasint"` // KiB
-	Threads uint8  `cbor:"4,keyasint"`
-	Salt    []byte `cbor:"5,keyasint"`
-	Text    []byte `cbor:"6,keyasint"` // AES-256-GCM of the key in PKCS #8
-}
-
-// WrapKey returns k as a file in PEM, encrypted under the passphrase with
-// argon2id and AES-256-GCM. An empty passphrase is refused. SPEC CTRL-12.
-func WrapKey(k sign.PrivateKey, passphrase secret.Bytes) ([]byte, error) {
-	f := keyFile{Typ: keyTyp, Time: argonTime, Memory: argonMemoryKiB, Threads: argonThreads, Salt: make([]byte, saltBytes)}
-	rand.Read(f.Salt)
-	a, err := f.aead(passphrase)
-	if err != nil {
-		return nil, err
-	}
+// WrapKey returns k as a file in PEM, encrypted under the passphrase p. An empty
+// passphrase is refused. SPEC KEYF-1.
+func WrapKey(k sign.PrivateKey, p secret.Bytes) (file []byte, err error) {
 	plain, err := k.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	defer plain.Wipe()
-	plain.Use(func(b []byte) error {
-		f.Text = a.Seal(nil, make([]byte, a.NonceSize()), b, []byte(keyTyp)) // the key is of this salt alone
-		return nil
+	err = plain.Use(func(b []byte) error {
+		file, err = passphrase.Seal(keyTyp, p, b)
+		return err
 	})
-	b, err := canon.EncodeCBOR(&f)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: b}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: file}), nil
 }
 
 // WrapKeyInsecure returns k as a file that anyone can read: for trials.
@@ -71,71 +49,52 @@ func WrapKeyInsecure(k sign.PrivateKey) (file []byte, err error) {
 	return file, nil
 }
 
-// KeyInsecure reports whether the key file holds its key in the clear.
+// KeyInsecure reports whether the key file holds its key in the clear. SPEC KEYF-2.
 func KeyInsecure(file []byte) bool {
 	b, _ := pem.Decode(file)
 	return b != nil && b.Type == pemKeyPlain
 }
 
-// UnwrapKey returns the key in the file. The passphrase is not looked at for a
+// UnwrapKey returns the key in the file. The passphrase p is not looked at for a
 // file in the clear. A wrong passphrase and a damaged file give the same
-// [ErrKeyFile]. SPEC CTRL-12.
-func UnwrapKey(file []byte, passphrase secret.Bytes) (sign.PrivateKey, error) {
-	if len(file) > maxKeyFileBytes {
-		return sign.PrivateKey{}, fmt.Errorf("%w: %d bytes; at most %d", ErrKeyFile, len(file), maxKeyFileBytes)
+// [ErrKeyFile]. SPEC KEYF-1, KEYF-2, WRAP-4.
+func UnwrapKey(file []byte, p secret.Bytes) (sign.PrivateKey, error) {
+	plain, wrapped, err := parseKeyFile(file)
+	if err == nil && wrapped != nil {
+		plain, err = wrapped.Open(p)
 	}
-	b, rest := pem.Decode(file)
-	if b == nil || len(rest) > 0 || len(b.Headers) > 0 {
-		return sign.PrivateKey{}, fmt.Errorf("%w: not one PEM block", ErrKeyFile)
-	}
-	switch b.Type {
-	case pemKeyPlain:
-		return parseKey(b.Bytes)
-	case pemKey:
-	default:
-		return sign.PrivateKey{}, fmt.Errorf("%w: not a %s", ErrKeyFile, pemKey)
-	}
-	var f keyFile
-	if err := canon.DecodeCBOR(b.Bytes, &f); err != nil || f.Typ != keyTyp {
-		return sign.PrivateKey{}, fmt.Errorf("%w: not %s", ErrKeyFile, keyTyp)
-	}
-	a, err := f.aead(passphrase)
 	if err != nil {
-		return sign.PrivateKey{}, err
+		return sign.PrivateKey{}, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
-	plain, err := a.Open(nil, make([]byte, a.NonceSize()), f.Text, []byte(keyTyp))
-	if err != nil { //guard:R1 key-file-opens
-		return sign.PrivateKey{}, fmt.Errorf("%w: wrong passphrase, or a damaged file", ErrKeyFile)
-	}
-	return parseKey(plain)
-}
-
-func parseKey(plain []byte) (sign.PrivateKey, error) {
-	s := secret.Take(plain)
-	defer s.Wipe()
-	k, err := sign.ParsePrivateKey(s)
+	defer plain.Wipe()
+	k, err := sign.ParsePrivateKey(plain)
 	if err != nil {
 		return k, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	return k, nil
 }
 
-func (f *keyFile) aead(passphrase secret.Bytes) (a cipher.AEAD, err error) {
-	if f.Time < 1 || f.Time > maxArgonTime || f.Memory < 8 || f.Memory > maxArgonMemoryKiB || f.Threads < 1 || len(f.Salt) != saltBytes {
-		return nil, fmt.Errorf("%w: parameters out of range", ErrKeyFile)
+// parseKeyFile returns the key in the clear, or what is to be opened. It computes
+// nothing. SPEC KEYF-1.
+func parseKeyFile(file []byte) (plain secret.Bytes, wrapped *passphrase.File, err error) {
+	if len(file) > maxKeyFileBytes { //guard:A18 key-file-size
+		return plain, nil, fmt.Errorf("%d bytes; at most %d", len(file), maxKeyFileBytes)
 	}
-	err = passphrase.Use(func(p []byte) error {
-		if len(p) == 0 {
-			return fmt.Errorf("%w: the passphrase is empty", ErrKeyFile)
-		}
-		key := argon2.IDKey(p, f.Salt, f.Time, f.Memory, f.Threads, 32)
-		defer clear(key)
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return err
-		}
-		a, err = cipher.NewGCM(block)
-		return err
-	})
-	return a, err
+	b, _ := pem.Decode(file)
+	if b == nil {
+		return plain, nil, errors.New("not a PEM block")
+	}
+	again := pem.EncodeToMemory(b)
+	defer clear(again)
+	if len(b.Headers) > 0 || !bytes.Equal(again, file) { //guard:A22 key-file-form
+		return plain, nil, errors.New("not one PEM block in its one spelling and nothing else")
+	}
+	switch b.Type {
+	case pemKeyPlain:
+		return secret.Take(b.Bytes), nil, nil
+	case pemKey:
+		wrapped, err = passphrase.Parse(b.Bytes, keyTyp)
+		return plain, wrapped, err
+	}
+	return plain, nil, fmt.Errorf("not a %s", pemKey)
 }

@@ -13,9 +13,10 @@ import (
 
 func pass(s string) secret.Bytes { return secret.Take([]byte(s)) }
 
-// A key file opens with its passphrase alone, and shows nothing. SPEC CTRL-12.
+// A key file opens with its passphrase alone, and shows nothing.
 //
-// guard: key-file-opens
+// SPEC KEYF-1, KEYF-2, WRAP-4
+// guard: wrapped-authentic
 func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []sign.Algorithm{sign.Ed25519, sign.P256} {
