@@ -140,7 +140,7 @@ type Position struct {
 // SPEC POLOG-3.
 func (l *Log) Fresh() (int64, Position, error) {
 	l.mu.RLock()
-	if l.err == nil && l.head != nil && l.c.Now()-l.time < headEvery {
+	if l.current() {
 		t, p := l.time, l.position()
 		l.mu.RUnlock()
 		return t, p, nil
@@ -148,13 +148,22 @@ func (l *Log) Fresh() (int64, Position, error) {
 	l.mu.RUnlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		return 0, Position{}, l.err
-	}
-	if err := l.sign(); err != nil {
+	if err := l.refresh(); err != nil {
 		return 0, Position{}, err
 	}
 	return l.time, l.position(), nil
+}
+
+// current reports whether the newest head is of the log as it is, and not too
+// old; l.mu is held.
+func (l *Log) current() bool { return l.err == nil && l.head != nil && l.c.Now()-l.time < headEvery }
+
+// refresh signs a new head unless the newest is current; l.mu is held for writing.
+func (l *Log) refresh() error {
+	if l.err != nil || l.current() {
+		return l.err
+	}
+	return l.sign()
 }
 
 func (l *Log) position() Position {
@@ -179,13 +188,18 @@ func (l *Log) sign() error {
 	return nil
 }
 
-// Head returns the newest signed head.
+// Head returns a signed head of the log as it is when Head returns, never nil
+// without an error: a document that is published meanwhile is in it or comes
+// after it.
 func (l *Log) Head() (*tlog.Checkpoint, error) {
-	if _, _, err := l.Fresh(); err != nil {
+	l.mu.Lock() // from the look at the head until it is handed out: Publish drops it
+	defer l.mu.Unlock()
+	if err := l.refresh(); err != nil {
 		return nil, err
 	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	if l.head == nil {
+		return nil, fmt.Errorf("%w: this is a replica, and signs no head; ask the log itself", ErrLog)
+	}
 	return l.head, nil
 }
 

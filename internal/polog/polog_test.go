@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/polog"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/policy"
@@ -181,6 +183,57 @@ func TestHead(t *testing.T) {
 	w.now = testkit.Now - 31
 	if _, _, err := w.mustOpen().Fresh(); err == nil {
 		t.Error("a clock before the newest entry is fresh")
+	}
+}
+
+// TestHeadWhilePublishing asks for heads while documents are published: there is
+// one each time, and it counts at least what was published before it was asked
+// for. SPEC POLOG-3.
+//
+// R30
+func TestHeadWhilePublishing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	const documents = 60
+	var published atomic.Uint64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range documents {
+			rec := zone.RevokeRecord{Zone: w.Root.Zone(), Alias: testkit.Alias, Kind: zone.RevokeBlock, ID: canon.Hash([]byte{byte(i)})}
+			if _, err := l.Publish(t.Context(), testkit.Envelope(t, zone.RevokeType, rec, w.Key("ana"))); err != nil {
+				t.Errorf("publish: %v", err)
+			}
+			published.Add(1)
+		}
+	})
+	for published.Load() < documents && !t.Failed() {
+		before := published.Load()
+		c, err := l.Head()
+		if err != nil || c == nil {
+			t.Errorf("head: %v, %v", c, err)
+			break
+		}
+		if n := c.HeadUnverified().Size; n < before {
+			t.Errorf("a head of %d entries after %d were published", n, before)
+		}
+	}
+	wg.Wait()
+}
+
+// TestReplica shows that a log that signs no heads says so, and is never fresh.
+func TestReplica(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, err := polog.Open(t.Context(), polog.Config{Entries: w.m, Pin: w.Root.Zone(), Roots: []*sign.Envelope{w.RootEnvelope}, Now: func() int64 { return w.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.Head(); err == nil || c != nil {
+		t.Errorf("head of a replica: %v, %v", c, err)
+	}
+	if at, _, err := l.Fresh(); err != nil || at != 0 {
+		t.Errorf("fresh: %d, %v", at, err)
 	}
 }
 
