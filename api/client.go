@@ -22,6 +22,13 @@ import (
 	"github.com/writhq/writ/zone"
 )
 
+// ErrNotControl is wrapped by the error for a server that answers and is not a
+// control API: a gate, perhaps.
+var ErrNotControl = fmt.Errorf("%w: not a control API", ErrAPI)
+
+// problemType begins the type of every [Problem].
+const problemType = "urn:writ:control:"
+
 // ClientConfig says where a control API is. Server is required.
 type ClientConfig struct {
 	Server string           // path of a Unix socket, or https://host:port
@@ -79,8 +86,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
 	var p Problem
-	if err != nil || json.Unmarshal(b, &p) != nil || p.Code == "" {
-		return nil, fmt.Errorf("%w: the server answered with status %d", ErrAPI, resp.StatusCode)
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Code == "" || !strings.HasPrefix(p.Type, problemType) {
+		return nil, fmt.Errorf("%w: what listens there answered with status %d", ErrNotControl, resp.StatusCode)
 	}
 	return nil, &p
 }

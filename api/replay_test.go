@@ -133,7 +133,7 @@ func TestClientErrors(t *testing.T) {
 		switch r.URL.Path {
 		case "/v1/status":
 			w.WriteHeader(503)
-			w.Write([]byte(`{"code":"sealed","detail":"the keys are not open","next":"writ unseal"}`))
+			w.Write([]byte(`{"type":"urn:writ:control:sealed","code":"sealed","detail":"the keys are not open","next":"writ unseal"}`))
 		case "/v1/secrets":
 			w.WriteHeader(500)
 			w.Write([]byte(`<html>`))

@@ -19,6 +19,7 @@ const (
 	CodeTooMany     = "too_many"         // a rate limit; try again later
 	CodeMalformed   = "malformed"        // not a document in its one form
 	CodeRefused     = "refused"          // the document does not carry its authority
+	CodeTaken       = "taken"            // the document is in the log already
 	CodeNotReader   = "not_reader"       // a read without the Unix socket or a reader's certificate
 	CodeNotFound    = "not_found"        //
 	CodeUnavailable = "unavailable"      // a fault of the server

@@ -20,6 +20,9 @@ var (
 	// ErrRefused is wrapped by the error for an entry that carries no authority. It
 	// stays in the log and changes nothing.
 	ErrRefused = fmt.Errorf("%w: entry refused", ErrZone)
+	// ErrAgain is wrapped by the error for a policy that is published already, and
+	// waits to be put in force.
+	ErrAgain = fmt.Errorf("%w: the policy is published already", ErrRefused)
 	// ErrOrder is wrapped by the error for a log that is not one history: nothing
 	// in it can be trusted.
 	ErrOrder = fmt.Errorf("%w: log out of order", ErrZone)

@@ -207,7 +207,7 @@ func (z *Zone) applyPolicy(e *Entry) error {
 		z.lines[d.Alias] = l
 	}
 	if _, ok := l.candidates[p.ID()]; ok { //guard:R56 candidate-once
-		return fmt.Errorf("%w: the policy is published already", ErrRefused)
+		return fmt.Errorf("%w: %s version %d", ErrAgain, d.Alias, d.Version)
 	}
 	l.candidates[p.ID()] = p
 	return nil

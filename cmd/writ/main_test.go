@@ -225,6 +225,8 @@ func retry(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }
+
 // fill copies a file and puts $WRIT_ROOT's value as it was at the beginning where
 // ROOT stands: fill FROM TO.
 func fill(ts *testscript.TestScript, _ bool, args []string) {
@@ -247,6 +249,7 @@ func tell(t *testing.T, file string) {
 		Files: []string{file}, Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
+			"says": says, "head": head,
 			"fill": fill, "hangup": hangup,
 		},
 	})
@@ -357,7 +360,7 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 // A story that is not told would show nothing.
 func TestEveryStoryIsTold(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) != 8 {
+	if err != nil || len(files) != 9 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -42,21 +41,24 @@ func Run(ctx context.Context, c Config) int {
 	sh := &shell.Shell{In: c.In, Out: c.Out, Err: c.Err, Now: time.Now, Getenv: os.Getenv, Protocols: c.Protocols, Build: build()}
 	root := command(sh)
 	root.SetArgs(c.Args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return shell.ExitOK
 	}
-	// cobra's own errors are about words: an unknown command, an unknown flag.
-	if !errors.Is(err, shell.ErrDenied) { // the denial itself has been shown
-		fmt.Fprintln(c.Err, "writ:", strings.TrimPrefix(err.Error(), "writ: "))
-		if x, ok := errors.AsType[*net.OpError](err); ok && x.Net == "unix" && !strings.Contains(err.Error(), "next: ") {
-			fmt.Fprintln(c.Err, "  next: start the server, writ server --config FILE, or name its socket: --server DATA/control.sock")
-		}
-	}
-	switch {
-	case errors.Is(err, shell.ErrDenied):
+	if errors.Is(err, shell.ErrDenied) { // the denial itself has been shown
 		return shell.ExitDenied
-	case errors.Is(err, shell.ErrUsage), strings.HasPrefix(err.Error(), "unknown command"):
+	}
+	// cobra's own errors are about words: an unknown command.
+	usage := errors.Is(err, shell.ErrUsage) || strings.HasPrefix(err.Error(), "unknown command")
+	what, next := shell.Explain(err)
+	if usage && next == "" && !strings.Contains(what, "--help") {
+		next = cmd.CommandPath() + " --help"
+	}
+	fmt.Fprintln(c.Err, "writ:", what)
+	if next != "" {
+		fmt.Fprintln(c.Err, "  next:", next)
+	}
+	if usage {
 		return shell.ExitUsage
 	}
 	return shell.ExitError

@@ -220,7 +220,7 @@ func (a *API) admit(rt route, r *http.Request, local bool) error {
 		return verr
 	}
 	if err != nil { //guard:R44 reader-only
-		return &refusal{http.StatusUnauthorized, api.CodeNotReader, err.Error(), "", "use the Unix socket, or --reader KEY with a key that the root lists for reading"}
+		return &refusal{http.StatusUnauthorized, api.CodeNotReader, detail(err), "", "use the Unix socket, or --reader NAME.key with a key that the root lists with the use reader: writ root show"}
 	}
 	return nil
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/internal/identity"
 	"github.com/writhq/writ/internal/ledger"
-	"github.com/writhq/writ/zone"
+	"github.com/writhq/writ/internal/polog"
 )
 
 // A refusal is a no of the API, said in detail.
@@ -31,11 +31,26 @@ func sealed() error {
 }
 
 func tooMany(detail string) error {
-	return &refusal{http.StatusTooManyRequests, api.CodeTooMany, detail, "", "try again later"}
+	return &refusal{http.StatusTooManyRequests, api.CodeTooMany, detail, "", "try again in a minute"}
 }
 
 func malformed(field string, err error) error {
-	return &refusal{http.StatusBadRequest, api.CodeMalformed, err.Error(), field, ""}
+	return &refusal{http.StatusBadRequest, api.CodeMalformed, detail(err), field, nextWhole[field]}
+}
+
+// nextWhole says how what is malformed comes about whole, by field.
+var nextWhole = map[string]string{
+	"envelope": "hand in what writ policy sign, writ root sign or writ revoke made, as it is",
+	"record":   "hand in what writ secret or writ revoke made, as it is",
+	"body":     "writ secret put makes and sends one",
+	"sealed":   "writ secret put makes and sends them",
+	"after":    "writ receipt show lists places",
+	"ref":      "writ receipt show lists the newest, with their places",
+}
+
+// detail returns what err says to people.
+func detail(err error) string {
+	return api.Detail(err, polog.ErrLog, errors.New("publish"), identity.ErrNobody, identity.ErrIdentity)
 }
 
 // problem answers with err. An error that is not about the request is logged, and
@@ -66,23 +81,13 @@ func (a *API) problem(w http.ResponseWriter, err error) {
 // classify returns an error of the rooms below as a refusal.
 func (a *API) classify(err error) *refusal {
 	switch {
-	case errors.Is(err, zone.ErrRefused):
-		return &refusal{http.StatusForbidden, api.CodeRefused, err.Error(), "", nextFor(err)}
 	case errors.Is(err, ledger.ErrUnknown):
-		return &refusal{http.StatusNotFound, api.CodeNotFound, "there is no such receipt", "ref", "writ receipt show lists them"}
+		return &refusal{http.StatusNotFound, api.CodeNotFound, "there is no such receipt", "ref", "writ receipt show lists the newest"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &refusal{http.StatusServiceUnavailable, api.CodeUnavailable, "it took too long", "", "try again"}
 	}
 	a.c.Log.Error("control request failed", "err", err)
 	return &refusal{http.StatusServiceUnavailable, api.CodeUnavailable, "the server could not do it; its log says why", "", "writ doctor"}
-}
-
-// nextFor returns what helps with a refused document.
-func nextFor(err error) string {
-	if strings.Contains(err.Error(), "not enough signers") {
-		return "have one more of the people sign it: writ policy sign FILE --key NAME.key"
-	}
-	return "writ policy show compares it with what is in force"
 }
 
 func reply(w http.ResponseWriter, v any) error {

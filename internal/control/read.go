@@ -133,7 +133,7 @@ func parsePlace(s string) (epoch, seq uint64, err error) {
 		seq, err = strconv.ParseUint(q, 10, 63)
 	}
 	if err != nil {
-		return 0, 0, malformed("after", errors.New("want EPOCH.SEQUENCE, such as 1.42"))
+		return 0, 0, errors.New("want a place as EPOCH.SEQUENCE, such as 1.42")
 	}
 	return epoch, seq, nil
 }
@@ -159,7 +159,7 @@ func (x *Authority) find(ctx context.Context, s string) (found ledger.Ref, err e
 	from, to := ledger.Ref{}, ledger.Ref{}
 	if !byID {
 		if from.Epoch, from.Seq, err = parsePlace(s); err != nil {
-			return found, err
+			return found, malformed("ref", fmt.Errorf("%w, or an id: sha256: and 64 digits", err))
 		}
 		to = from
 	}
@@ -208,7 +208,7 @@ func (a *API) receipts(w http.ResponseWriter, r *http.Request) error {
 	if after := r.FormValue("after"); after != "" {
 		e, s, err := parsePlace(after)
 		if err != nil {
-			return err
+			return malformed("after", err)
 		}
 		from = ledger.Ref{Epoch: e, Seq: s + 1}
 	}

@@ -68,11 +68,11 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request, e *sign.Envelope) e
 		return malformed("record", err)
 	}
 	if err := a.endedAlready(&rec); err != nil {
-		return err
+		return a.refused(e, err)
 	}
 	if rec.Credential != "" {
 		if err := a.byHolder(&rec); err != nil {
-			return err
+			return a.refused(e, err)
 		}
 	}
 	i, err := a.append(r.Context(), w, e)

@@ -48,10 +48,21 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// refused returns err, of a document that was handed in, with what to do about it.
+func (a *API) refused(e *sign.Envelope, err error) error {
+	switch {
+	case errors.Is(err, zone.ErrAgain):
+		return &refusal{http.StatusConflict, api.CodeTaken, detail(err), "", "nothing: it is there"}
+	case errors.Is(err, zone.ErrRefused):
+		return &refusal{http.StatusForbidden, api.CodeRefused, detail(err), "", a.authority().next(e, a.c.Now().Unix(), err)}
+	}
+	return err
+}
+
 func (a *API) append(ctx context.Context, w http.ResponseWriter, e *sign.Envelope) (uint64, error) {
 	i, err := a.authority().Publisher.Publish(ctx, e)
 	if err != nil {
-		return 0, err
+		return 0, a.refused(e, err)
 	}
 	a.c.Log.Info("document taken into the policy log", "index", i, "type", e.PayloadType, "document", e.Digest().String())
 	return i, reply(w, api.Published{Index: i, Document: e.Digest()})
@@ -94,7 +105,7 @@ func (a *API) putSecret(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := a.authority()
 	if err := x.bySealers(u.Record, &rec); err != nil { //guard:R44 upload-by-sealers
-		return err
+		return a.refused(u.Record, err)
 	}
 	if err := x.Publisher.PutSealed(r.Context(), u.Sealed); err != nil {
 		return err

@@ -5,7 +5,6 @@ package credentials
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/op"
@@ -24,6 +24,9 @@ import (
 func Commands(sh *shell.Shell) []*cobra.Command {
 	return []*cobra.Command{grant(sh), narrow(sh), show(sh), revoke(sh), use(sh)}
 }
+
+// outOfRange says which flags have bounds.
+const outOfRange = "--depth is 0 to 8, --pop 1 to 4, --valid more than 0; see --help"
 
 // terms are the flags that grant and narrow share.
 type terms struct {
@@ -101,12 +104,12 @@ func (t *terms) addRules(sh *shell.Shell, c *credential.Terms) error {
 	if t.rules == "" {
 		return nil
 	}
-	b, err := sh.ReadFile(t.rules)
+	b, err := sh.Read(t.rules, shell.Rules)
 	if err != nil {
 		return err
 	}
 	if _, err := policy.ParseRules(string(b)); err != nil {
-		return fmt.Errorf("%s: %w", t.rules, err)
+		return shell.Rules.Bad(t.rules, err)
 	}
 	c.Rules = string(b)
 	c.Language = &policy.Language{Cedar: "4", Mappers: map[string]int{"http": 1}}
@@ -138,7 +141,7 @@ func grant(sh *shell.Shell) *cobra.Command {
 			}
 			p, ok := z.InForce(args[0])
 			if !ok {
-				return shell.Fail("writ policy show lists what is", "no policy is in force for %s", args[0])
+				return shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", args[0])
 			}
 			if subject == "" {
 				return shell.Usage("name who it is for: --subject svc/NAME")
@@ -155,16 +158,19 @@ func grant(sh *shell.Shell) *cobra.Command {
 			if err := t.apply(sh, &g.Terms); err != nil {
 				return err
 			}
-			signers, err := signersOf(sh, keys)
+			if err := listed(p.Document(), &g.Terms); err != nil {
+				return err
+			}
+			signers, err := signersOf(sh, keys, "an issuer")
 			if err != nil {
 				return err
 			}
 			c, err := credential.Issue(g, signers...)
 			if err != nil {
-				return err
+				return shell.Advise(err, outOfRange)
 			}
 			if _, err := c.Verify(p, z.Root()); err != nil { // what the gate will say
-				return shell.Fail("writ policy show "+args[0]+" says who may issue what", "the gate would refuse it: %s", err)
+				return shell.Fail("writ policy show "+args[0]+" says who may issue what, for whom and for how long", "the gate would refuse it: %s", api.Detail(err))
 			}
 			return t.write(sh, c)
 		},
@@ -176,9 +182,33 @@ func grant(sh *shell.Shell) *cobra.Command {
 	return cmd
 }
 
-func signersOf(sh *shell.Shell, files []string) ([]sign.Signer, error) {
+// listed refuses purposes and secrets that the policy does not list: the credential
+// would permit nothing with them, now or ever.
+func listed(d *policy.Document, t *credential.Terms) error {
+	purpose := func(id string) bool {
+		return slices.ContainsFunc(d.Purposes, func(p policy.Purpose) bool { return p.ID == id })
+	}
+	secret := func(id string) bool { _, ok := d.Secret(id); return ok }
+	for _, l := range []struct {
+		flag string
+		list *[]string
+		ok   func(string) bool
+	}{{"--purpose", t.Purposes, purpose}, {"--secret", t.Secrets, secret}} {
+		if l.list == nil {
+			continue
+		}
+		for _, id := range *l.list {
+			if !l.ok(id) {
+				return shell.Fail("writ policy show "+d.Alias+" says what it lists", "%s %s: the policy in force does not list it", l.flag, id)
+			}
+		}
+	}
+	return nil
+}
+
+func signersOf(sh *shell.Shell, files []string, whose string) ([]sign.Signer, error) {
 	if len(files) == 0 {
-		return nil, shell.Usage("name an issuer's key: --key NAME.key")
+		return nil, shell.Usage("name the key of %s: --key NAME.key", whose)
 	}
 	var out []sign.Signer
 	for _, f := range files {
@@ -215,9 +245,12 @@ func narrow(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if k.Public() != c.Holder() {
+				return shell.Fail("writ show "+from+" says whose it is", "%s is not the key of the credential's holder", key)
+			}
 			n, err := c.Narrow(k, label, last)
 			if err != nil {
-				return err
+				return shell.Advise(err, "a block only takes away; writ show "+from+" says what there is. "+outOfRange)
 			}
 			return t.write(sh, n)
 		},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/sign"
@@ -37,7 +38,7 @@ func revoke(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signers, err := signersOf(sh, r.signers)
+			signers, err := signersOf(sh, r.signers, "who revokes")
 			if err != nil {
 				return err
 			}
@@ -96,7 +97,7 @@ func (r *revocation) ofCredential(sh *shell.Shell, rec *zone.RevokeRecord) error
 	rec.Kind, rec.ID, rec.Zone = zone.RevokeBlock, blocks[len(blocks)-1], c.Grant.Zone
 	if r.block != "" {
 		if rec.ID, err = canon.ParseDigest(r.block); err != nil {
-			return shell.Usage("--block: %s", err)
+			return shell.Usage("--block: %s; writ show %s lists the blocks", api.Detail(err), r.credential)
 		}
 		if !slices.Contains(blocks, rec.ID) {
 			return shell.Fail("writ show "+r.credential+" lists them", "the credential has no such block")
@@ -116,9 +117,12 @@ func (r *revocation) ofPolicy(ctx context.Context, sh *shell.Shell, rec *zone.Re
 	if err != nil {
 		return err
 	}
+	if r.alias == "" {
+		return shell.Usage("--policy: name the alias whose policy in force is revoked: --alias payments/refunds")
+	}
 	p, ok := z.InForce(r.alias)
 	if !ok {
-		return shell.Fail("writ policy show lists what is", "no policy is in force for %q", r.alias)
+		return shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", r.alias)
 	}
 	rec.Kind, rec.ID, rec.Zone = zone.RevokePolicy, p.ID(), p.Zone()
 	return nil

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -9,9 +10,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"syscall"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +33,12 @@ type call struct {
 	include                            bool
 }
 
-// denialPrefix begins the type of a gate's denial.
-const denialPrefix = "urn:writ:denied:"
+// What the types of problems begin with: a gate's denial, and what the control API
+// says.
+const (
+	denialPrefix  = "urn:writ:denied:"
+	controlPrefix = "urn:writ:control:"
+)
 
 // problem is a gate's no.
 type problem struct {
@@ -91,7 +97,8 @@ func (c *call) run(ctx context.Context, sh *shell.Shell) error {
 	if k.Public() != chain.Holder() {
 		return shell.Fail("writ show "+c.credential+" says whose it is", "%s is not the key of the credential's holder", c.key)
 	}
-	req, err := c.request(ctx, sh)
+	var begun atomic.Bool // there was a connection to send it on
+	req, err := c.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { begun.Store(true) }}), sh)
 	if err != nil {
 		return err
 	}
@@ -106,10 +113,10 @@ func (c *call) run(ctx context.Context, sh *shell.Shell) error {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, context.DeadlineExceeded) {
+		if begun.Load() {
 			return shell.Fail("writ status, then writ receipt show: an intent without an outcome may have been done", "the gate did not answer, so the call may have been made: %s", err)
 		}
-		return shell.Fail("check the URL, and --ca with the gate's certificate", "reach the gate: %s", err)
+		return shell.Fail("check the URL, and --ca with the gate's certificate", "the gate was not reached, so nothing was sent: %s", err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
@@ -146,7 +153,7 @@ func (c *call) request(ctx context.Context, sh *shell.Shell) (*http.Request, err
 	case c.data != "" && c.form != "":
 		return nil, shell.Usage("--data or --form, not both")
 	case strings.HasPrefix(c.data, "@"):
-		if body, err = sh.ReadFile(c.data[1:]); err != nil {
+		if body, err = sh.Read(c.data[1:], shell.Body); err != nil {
 			return nil, err
 		}
 	case c.data != "":
@@ -182,8 +189,11 @@ func (c *call) answer(sh *shell.Shell, resp *http.Response, b []byte) error {
 	r := result{Permitted: true, Status: resp.StatusCode}
 	if resp.Header.Get("Content-Type") == "application/problem+json" {
 		var p problem
-		if json.Unmarshal(b, &p) == nil && strings.HasPrefix(p.Type, denialPrefix) {
+		switch err := json.Unmarshal(b, &p); {
+		case err == nil && strings.HasPrefix(p.Type, denialPrefix):
 			r.Permitted, r.Denial = false, &p
+		case err == nil && strings.HasPrefix(p.Type, controlPrefix):
+			return shell.Fail("name the gate: gates[].address in the server's configuration says where it listens", "nothing was decided: the URL is that of the control API, not of a gate")
 		}
 	}
 	if r.Permitted {
@@ -214,13 +224,13 @@ func (c *call) answer(sh *shell.Shell, resp *http.Response, b []byte) error {
 	case err != nil:
 		return err
 	case r.Denial != nil && r.Denial.Code == "not_decided":
-		return shell.Fail("writ status, writ doctor", "not decided, so not done")
+		return shell.Fail(cmp.Or(r.Denial.Next, "writ status, writ doctor"), "not decided, so not done")
 	case r.Denial != nil && r.Denial.begun():
 		return shell.Fail("writ receipt show "+r.Denial.Receipt, "permitted, and perhaps done: %s", r.Denial.Code)
 	case r.Denial != nil:
 		return fmt.Errorf("%w: %s", shell.ErrDenied, r.Denial.Code)
 	case resp.StatusCode >= 400:
-		return shell.Fail("", "permitted, and the API answered %s", resp.Status)
+		return shell.Fail("the API's own answer is above; if it refused the key, writ secret rotate puts another in its place", "permitted, and the API answered %s", resp.Status)
 	}
 	return nil
 }

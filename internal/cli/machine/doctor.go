@@ -18,7 +18,6 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/cli/shell"
-	"github.com/writhq/writ/internal/server"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/zone"
 )
@@ -62,7 +61,7 @@ func doctor(sh *shell.Shell) *cobra.Command {
 				return err
 			}
 			if bad {
-				return shell.Fail("what the faults above say", "not everything is as it must be")
+				return shell.Fail("do what the faults above say, and then: writ doctor", "not everything is as it must be")
 			}
 			return nil
 		},
@@ -83,9 +82,10 @@ func (f *findings) show(sh *shell.Shell) {
 
 // files checks the server's own files.
 func (f *findings) files(config string) {
-	c, err := server.ReadFile(config)
+	c, err := readConfig(config)
 	if err != nil {
-		f.add("config", fault, "see docs/configuration.md", err.Error())
+		what, next := shell.Explain(err)
+		f.add("config", fault, next, what)
 		return
 	}
 	f.add("config", fine, "", fmt.Sprintf("%s is whole", config))
@@ -124,7 +124,8 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 	}
 	s, err := c.Status(ctx)
 	if err != nil {
-		f.add("server", fault, "writ server --config FILE", err.Error())
+		what, next := shell.Explain(err)
+		f.add("server", fault, next, what)
 		return
 	}
 	switch s.State {
@@ -144,7 +145,8 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 	}
 	z, err := sh.Zone(ctx)
 	if err != nil {
-		f.add("zone", fault, "compare the root that you pinned with the server's", err.Error())
+		what, next := shell.Explain(err)
+		f.add("zone", fault, next, what)
 		return
 	}
 	f.add("zone", fine, "", fmt.Sprintf("the policy log verifies from the pinned root, %d entries", z.Size()))

@@ -5,7 +5,6 @@ package machine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -38,7 +37,7 @@ func initCommand(sh *shell.Shell) *cobra.Command {
 				return err
 			}
 			if !s.Insecure {
-				p, err := sh.Passphrase("passphrase of the server's keys", ringPass, true)
+				p, err := sh.Passphrase(keyringAsk(ringPass, true))
 				if err != nil {
 					return err
 				}
@@ -66,6 +65,11 @@ func initCommand(sh *shell.Shell) *cobra.Command {
 	f.StringVar(&ringPass, "keyring-passphrase-file", "", "file with the passphrase; without it, it is asked for")
 	f.BoolVar(&s.Insecure, "insecure-plaintext-keys", false, "keys in the clear, for trials only")
 	return cmd
+}
+
+// keyringAsk asks for the passphrase of a server's keys.
+func keyringAsk(file string, fresh bool) shell.Ask {
+	return shell.Ask{What: "passphrase of the server's keys", File: file, Flag: "--keyring-passphrase-file", Fresh: fresh}
 }
 
 // complete fills in what follows from the rest.
@@ -113,7 +117,7 @@ func serverCommand(sh *shell.Shell) *cobra.Command {
 		Example: "  writ server --config writ/writ.json --root sha256:… --root-file root.json    (first start)\n" +
 			"  writ server --config writ/writ.json",
 		Run: func(ctx context.Context, _ []string) error {
-			f, err := server.ReadFile(config)
+			f, err := readConfig(config)
 			if err != nil {
 				return err
 			}
@@ -138,6 +142,17 @@ func serverCommand(sh *shell.Shell) *cobra.Command {
 	return cmd
 }
 
+func readConfig(name string) (*server.File, error) {
+	f, err := server.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil, shell.Server.Missing(name, err)
+	}
+	if err != nil {
+		return nil, shell.Server.Bad(name, err)
+	}
+	return f, nil
+}
+
 func unseal(sh *shell.Shell) *cobra.Command {
 	var file string
 	cmd := shell.Command{
@@ -148,7 +163,7 @@ func unseal(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := sh.Passphrase("passphrase of the server's keys", file, false)
+			p, err := sh.Passphrase(keyringAsk(file, false))
 			if err != nil {
 				return err
 			}
@@ -183,7 +198,7 @@ func status(sh *shell.Shell) *cobra.Command {
 			}
 			s, err := waitFor(ctx, c, wait)
 			if err != nil {
-				return fmt.Errorf("%w\n  next: start it: writ server --config FILE", err)
+				return err
 			}
 			if err := sh.Result(s, func() { showStatus(sh, s) }); err != nil {
 				return err
@@ -247,12 +262,9 @@ func backup(sh *shell.Shell) *cobra.Command {
 			if out == "" {
 				return shell.Usage("name the file: --out FILE")
 			}
-			f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-			if errors.Is(err, os.ErrExist) {
-				return shell.Fail("name another file, or move it away", "%s is there already", out)
-			}
+			f, err := shell.NewFile(out, 0o600)
 			if err != nil {
-				return fmt.Errorf("%w: %w", shell.ErrShell, err)
+				return err
 			}
 			n, err := writeBackup(ctx, sh, data, f)
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -294,9 +306,9 @@ func restore(sh *shell.Shell) *cobra.Command {
 			if in == "" || data == "" {
 				return shell.Usage("name the backup and the folder: --in FILE --data FOLDER")
 			}
-			f, err := os.Open(in)
+			f, err := shell.Backup.Open(in)
 			if err != nil {
-				return fmt.Errorf("%w: %w", shell.ErrShell, err)
+				return err
 			}
 			defer f.Close()
 			defer sh.Waiting("restoring")()

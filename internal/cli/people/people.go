@@ -85,7 +85,7 @@ func wrapKey(sh *shell.Shell, k sign.PrivateKey, name string, insecure bool) ([]
 	if insecure {
 		return identity.WrapKeyInsecure(k)
 	}
-	p, err := sh.Passphrase("new passphrase of "+name+".key", "", true)
+	p, err := sh.KeyPassphrase("new passphrase of "+name+".key", true)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func keyShow(sh *shell.Shell) *cobra.Command {
 		Run: func(_ context.Context, args []string) error {
 			info := keyInfo{}
 			if filepath.Ext(args[0]) == ".key" {
-				b, err := sh.ReadFile(args[0])
+				b, err := sh.Read(args[0], shell.PrivateKey)
 				if err != nil {
 					return err
 				}

@@ -75,14 +75,12 @@ func rootNew(sh *shell.Shell) *cobra.Command {
 // fill reads the answers' file and the flags.
 func (a *answers) fill(sh *shell.Shell, file string, principals, namespaces []string) error {
 	if file != "" {
-		b, err := sh.ReadFile(file)
+		b, err := sh.Read(file, shell.Answers)
 		if err != nil {
 			return err
 		}
-		d := json.NewDecoder(strings.NewReader(string(b)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(a); err != nil {
-			return fmt.Errorf("%w: %s: %w", shell.ErrShell, file, err)
+		if err := shell.DecodeJSON(b, a); err != nil {
+			return shell.Answers.Bad(file, err)
 		}
 	}
 	for _, s := range principals {
@@ -125,13 +123,12 @@ func (a *answers) follow(sh *shell.Shell, quorum, after string) error {
 	if after == "" {
 		return nil
 	}
-	e, err := sh.Envelope(after)
+	e, d, err := sh.Root(after)
 	if err != nil {
 		return err
 	}
-	a.prevID = e.Digest()
-	a.prev, err = policy.ParseRoot(e.Payload)
-	return err
+	a.prevID, a.prev = e.Digest(), d
+	return nil
 }
 
 func (a *answers) document(sh *shell.Shell) (*policy.RootDocument, error) {
@@ -150,20 +147,23 @@ func (a *answers) document(sh *shell.Shell) (*policy.RootDocument, error) {
 		for _, file := range p.Keys {
 			k, err := sh.PublicKey(file)
 			if err != nil {
-				return nil, fmt.Errorf("principal %s: %w", name, err)
+				return nil, fmt.Errorf("--principal %s: %w", name, err)
 			}
 			keys = append(keys, policy.RootKey{Key: k, Use: p.Use})
 		}
 		d.Principals[name] = policy.Principal{Keys: keys, Subjects: p.Subjects}
 	}
 	for _, file := range a.Gates {
-		b, err := sh.ReadFile(file)
+		b, err := sh.Read(file, shell.GateFile)
 		if err != nil {
 			return nil, err
 		}
 		var info server.Info
-		if err := json.Unmarshal(b, &info); err != nil || info.Gate.ID == "" {
-			return nil, shell.Fail("name what writ init wrote: --gate DIR/gate.json", "%s says nothing of a gate", file)
+		if err = json.Unmarshal(b, &info); err == nil && info.Gate.ID == "" {
+			err = errors.New("it names no gate")
+		}
+		if err != nil {
+			return nil, shell.GateFile.Bad(file, err)
 		}
 		d.Gates = append(d.Gates, info.Gate)
 		if d.PolicyLog.Origin == "" {
@@ -174,8 +174,13 @@ func (a *answers) document(sh *shell.Shell) (*policy.RootDocument, error) {
 }
 
 func (a *answers) write(sh *shell.Shell, out string) error {
-	if len(a.Gates) == 0 {
+	switch {
+	case len(a.Gates) == 0:
 		return shell.Usage("name the gate: --gate DIR/gate.json, which writ init wrote")
+	case a.Quorum.Check() != nil:
+		return shell.Usage("--quorum: want THRESHOLD:NAME,… with a threshold that the names can reach, such as 2:ana,bo")
+	case a.Days < 1:
+		return shell.Usage("--days: want 1 or more")
 	}
 	d, err := a.document(sh)
 	if err != nil {
@@ -186,7 +191,7 @@ func (a *answers) write(sh *shell.Shell, out string) error {
 		return err
 	}
 	if _, err := policy.ParseRoot(payload); err != nil {
-		return err
+		return shell.Advise(err, "correct what it names, in the flags or answers; see writ root new --help")
 	}
 	if err := reachable(d); err != nil {
 		return err
@@ -218,9 +223,22 @@ func reachable(d *policy.RootDocument) error {
 		}
 	}
 	for _, n := range d.Namespaces {
-		for _, name := range append(slices.Clone(n.Genesis.Members), n.Revoke.Members...) {
-			if len(d.Principals[name].Keys) == 0 {
-				return shell.Usage("--namespace %s: %s is in a quorum, and is no --principal", n.Prefix, name)
+		for _, q := range []struct {
+			what string
+			sign.Quorum
+			use policy.Use
+		}{{"genesis", n.Genesis, policy.UsePolicy}, {"revoke", n.Revoke, policy.UseRevoke}} {
+			have := 0
+			for _, name := range q.Members {
+				if len(d.Principals[name].Keys) == 0 {
+					return shell.Usage("--namespace %s: %s is in a quorum, and is no --principal", n.Prefix, name)
+				}
+				if able(name, q.use) {
+					have++
+				}
+			}
+			if have < q.Threshold {
+				return shell.Usage("--namespace %s: %s takes %d of %s, and %d of them have the use %s", n.Prefix, q.what, q.Threshold, strings.Join(q.Members, ", "), have, q.use)
 			}
 		}
 	}
@@ -233,11 +251,7 @@ func rootSign(sh *shell.Shell) *cobra.Command {
 		Use: "sign FILE", Short: "Add a person's signature to a root",
 		Example: "  writ root sign root.json --key ana.key", Args: cobra.ExactArgs(1),
 		Run: func(_ context.Context, args []string) error {
-			e, err := sh.Envelope(args[0])
-			if err != nil {
-				return err
-			}
-			d, err := policy.ParseRoot(e.Payload)
+			e, d, err := sh.Root(args[0])
 			if err != nil {
 				return err
 			}
@@ -297,11 +311,7 @@ func rootShow(sh *shell.Shell) *cobra.Command {
 		Example: "  writ root show root.json\n  writ root show --server writ/data/control.sock --root sha256:…", Args: cobra.MaximumNArgs(1),
 		Run: func(ctx context.Context, args []string) error {
 			if len(args) == 1 {
-				e, err := sh.Envelope(args[0])
-				if err != nil {
-					return err
-				}
-				d, err := policy.ParseRoot(e.Payload)
+				e, d, err := sh.Root(args[0])
 				if err != nil {
 					return err
 				}
@@ -375,12 +385,9 @@ func rootPublish(sh *shell.Shell) *cobra.Command {
 		Example: "  writ root new --after root.json --answers answers.json --out root-2.json\n  writ root sign root-2.json --key ana.key\n  writ root publish " + filepath.Base("root-2.json"),
 		Args:    cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
-			e, err := sh.Envelope(args[0])
+			e, _, err := sh.Root(args[0])
 			if err != nil {
 				return err
-			}
-			if e.PayloadType != policy.RootType {
-				return errors.New(args[0] + " is not a root")
 			}
 			c, err := sh.Client()
 			if err != nil {

@@ -62,15 +62,15 @@ func check(sh *shell.Shell) *cobra.Command {
 				d.Zone = canon.Hash([]byte("any zone")) // the pinned root's, when it is signed
 			}
 			if err := d.Check(); err != nil {
-				return err
+				return wrong(args[0], err)
 			}
 			t, err := newTrial(d, sh.Now().Unix())
 			if err != nil {
-				return err
+				return wrong(args[0], err)
 			}
 			r, err := t.report(examples)
 			if err != nil {
-				return err
+				return wrong(args[0], err)
 			}
 			if d.Expires <= sh.Now().Unix() {
 				r.Warnings = append(r.Warnings, remark{"expired", "it has expired: the gate denies every operation", "set a later date in expires"})
@@ -83,6 +83,11 @@ func check(sh *shell.Shell) *cobra.Command {
 	}.Cobra()
 	cmd.Flags().BoolVar(&strict, "strict", false, "a warning is an error")
 	return cmd
+}
+
+// wrong returns err, about the policy in the file, with what to do.
+func wrong(name string, err error) error {
+	return shell.Advise(fmt.Errorf("%s: %w", name, err), "correct it, then: writ policy check "+name)
 }
 
 func load(sh *shell.Shell, name string) (*policy.Document, []example, error) {
@@ -99,7 +104,7 @@ func (t *trial) report(examples []example) (*report, error) {
 	for i := range examples {
 		v, err := t.verdict(&examples[i])
 		if err != nil {
-			return nil, fmt.Errorf("%w: examples[%d]: %w", shell.ErrShell, i, err)
+			return nil, fmt.Errorf("examples[%d]: %w", i, err)
 		}
 		r.Examples = append(r.Examples, v)
 	}

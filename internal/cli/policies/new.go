@@ -2,7 +2,6 @@ package policies
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path"
 	"regexp"
@@ -59,14 +58,12 @@ func newCommand(sh *shell.Shell) *cobra.Command {
 				return successor(ctx, sh, after, out)
 			}
 			if file != "" {
-				b, err := sh.ReadFile(file)
+				b, err := sh.Read(file, shell.Answers)
 				if err != nil {
 					return err
 				}
-				d := json.NewDecoder(strings.NewReader(string(b)))
-				d.DisallowUnknownFields()
-				if err := d.Decode(&o); err != nil {
-					return fmt.Errorf("%w: %s: %w", shell.ErrShell, file, err)
+				if err := shell.DecodeJSON(b, &o); err != nil {
+					return shell.Answers.Bad(file, err)
 				}
 			}
 			d, err := o.document(sh.Now())
@@ -116,6 +113,9 @@ type bounded struct {
 	bounds []string // such as <= 5000
 }
 
+// methods are those of http/1.
+var methods = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+
 var memberForm = regexp.MustCompile(`^([A-Za-z0-9_.\[\]-]+):(int|decimal|string|bool|set|any)((?:[<>]=-?[0-9.]+)*)$`)
 
 var boundForm = regexp.MustCompile(`([<>]=)(-?[0-9.]+)`)
@@ -126,6 +126,9 @@ func parseAllow(s string) (*allowance, error) {
 		return nil, shell.Usage("--allow %q: want METHOD PATH", s)
 	}
 	a := &allowance{method: strings.ToUpper(f[0]), path: f[1]}
+	if !slices.Contains(methods, a.method) {
+		return nil, shell.Usage("--allow %q: want a method of %s", s, strings.Join(methods, ", "))
+	}
 	for i := 2; i < len(f); i++ {
 		if f[i] == "for" && i == len(f)-2 {
 			a.purpose = f[i+1]
@@ -202,7 +205,10 @@ func (o *options) document(now time.Time) (*policy.Document, error) {
 	}
 	probe := *d
 	probe.Zone = canon.Hash([]byte("any")) // the pinned root's, when it is signed
-	return d, probe.Check()
+	if err := probe.Check(); err != nil {
+		return nil, shell.Advise(err, "give the flag or answer that it names another value: writ policy new --help")
+	}
+	return d, nil
 }
 
 // target adds where the secret goes and who vouches for it.
@@ -236,6 +242,9 @@ func (o *options) operations(d *policy.Document) error {
 		a, err := parseAllow(s)
 		if err != nil {
 			return err
+		}
+		if a.purpose != "" && !slices.ContainsFunc(d.Purposes, func(p policy.Purpose) bool { return p.ID == a.purpose }) {
+			return shell.Usage("--allow %q: no --purpose %s=TEXT lists the purpose, so it would permit nothing", s, a.purpose)
 		}
 		all = append(all, a)
 		count[a.method]++

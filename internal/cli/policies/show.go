@@ -33,7 +33,7 @@ func find(ctx context.Context, sh *shell.Shell, name string) (d *policy.Document
 	}
 	p, ok := z.InForce(name)
 	if !ok {
-		return nil, id, shell.Fail("writ policy show lists what is", "no policy is in force for %s", name)
+		return nil, id, shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", name)
 	}
 	return p.Document(), p.ID(), nil
 }
@@ -187,7 +187,7 @@ func diff(sh *shell.Shell) *cobra.Command {
 				}
 			}
 			if len(text[0]) > maxDiffLines || len(text[1]) > maxDiffLines {
-				return shell.Fail("", "the policies are too long to compare")
+				return shell.Fail("compare two files with diff: writ policy show NAME --json", "the policies are too long to compare")
 			}
 			changes := compare(text[0], text[1])
 			return sh.Result(changes, func() {

@@ -3,11 +3,13 @@ package policies
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/policy"
@@ -30,20 +32,20 @@ type bundle struct {
 // readBundle returns the bundle in a file, and the document in it. Nothing of it
 // is verified but that the two belong together.
 func readBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error) {
-	b, err := sh.ReadFile(name)
+	b, err := sh.Read(name, shell.Signed)
 	if err != nil {
 		return nil, nil, err
 	}
 	var x bundle
 	if err := canon.DecodeJSON(bytes.TrimSpace(b), &x); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: not a signed policy: %w\n  next: writ policy sign makes one of a source: NAME.signed.json", shell.ErrShell, name, err)
+		return nil, nil, shell.Signed.Bad(name, err)
 	}
 	if x.Policy == nil || x.Alias == nil || x.Policy.PayloadType != policy.PayloadType || x.Alias.PayloadType != zone.AliasType {
-		return nil, nil, shell.Fail("", "%s: a policy and its alias record are needed", name)
+		return nil, nil, shell.Signed.Bad(name, errors.New("a policy and its alias record are needed"))
 	}
 	d, err := policy.Parse(x.Policy.Payload)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, shell.Signed.Bad(name, err)
 	}
 	want, err := x.record(d)
 	if err != nil {
@@ -68,7 +70,7 @@ func newBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error) 
 	}
 	payload, err := compile(sh, d)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, wrong(name, err)
 	}
 	x := &bundle{Policy: &sign.Envelope{PayloadType: policy.PayloadType, Payload: payload}}
 	x.Alias, err = x.record(d)
@@ -174,12 +176,16 @@ func publish(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := c.Publish(ctx, x.Policy); err != nil {
-				return fmt.Errorf("policy: %w", err)
+			_, err = c.Publish(ctx, x.Policy)
+			if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeTaken { // by an attempt before that ended here
+				err = nil
+			}
+			if err != nil {
+				return fmt.Errorf("the policy is not published: %w", err)
 			}
 			p, err := c.Publish(ctx, x.Alias)
 			if err != nil {
-				return fmt.Errorf("alias record: %w", err)
+				return fmt.Errorf("the policy is published, and not put in force: %w", err)
 			}
 			return sh.Result(map[string]any{"alias": d.Alias, "version": d.Version, "policy": x.Policy.Digest(), "index": p.Index}, func() {
 				sh.Say("%s version %d is in force: %s", d.Alias, d.Version, x.Policy.Digest())

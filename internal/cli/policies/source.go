@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +52,7 @@ type example struct {
 
 // readSource returns the policy in a source file, without a zone.
 func readSource(sh *shell.Shell, name string) (*policy.Document, []example, error) {
-	b, err := sh.ReadFile(name)
+	b, err := sh.Read(name, shell.Source)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,49 +60,28 @@ func readSource(sh *shell.Shell, name string) (*policy.Document, []example, erro
 	if filepath.Ext(name) == rulesExt {
 		return nil, nil, shell.Fail("writ policy check "+base(name)+sourceExt, "%s holds rules; the policy is the file that names them", name)
 	}
-	d := json.NewDecoder(bytes.NewReader(withoutComments(b)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s:%s %w", shell.ErrShell, name, line(withoutComments(b), err), err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, nil, fmt.Errorf("%w: %s: something follows the object", shell.ErrShell, name)
+	if err := shell.DecodeJSON(withoutComments(b), &s); err != nil {
+		return nil, nil, shell.Source.Bad(name, err)
 	}
 	doc := s.Document
 	if doc.Secrets == nil {
 		doc.Secrets = []policy.Secret{} // a policy for a target that takes none
 	}
 	if s.Rules == "" {
-		return nil, nil, shell.Fail("", "%s: rules: name the file with the rules, such as NAME%s", name, rulesExt)
+		return nil, nil, shell.Source.Bad(name, errors.New("rules: name the file with the rules, such as NAME"+rulesExt))
 	}
-	rules, err := sh.ReadFile(filepath.Join(filepath.Dir(name), s.Rules))
+	rules, err := sh.Read(filepath.Join(filepath.Dir(name), s.Rules), shell.Rules)
 	if err != nil {
 		return nil, nil, err
 	}
 	doc.Rules = string(rules)
 	if doc.NotBefore, err = when(s.NotBefore); err != nil {
-		return nil, nil, shell.Fail("", "%s: not_before: %s", name, err)
+		return nil, nil, shell.Source.Bad(name, fmt.Errorf("not_before: %w", err))
 	}
 	if doc.Expires, err = when(s.Expires); err != nil {
-		return nil, nil, shell.Fail("", "%s: expires: %s", name, err)
+		return nil, nil, shell.Source.Bad(name, fmt.Errorf("expires: %w", err))
 	}
 	return &doc, s.Examples, nil
-}
-
-// line returns the line of the mistake that err is, with a colon, if the parser
-// says where.
-func line(b []byte, err error) string {
-	var at int64
-	if x, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at = x.Offset
-	}
-	if x, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		at = x.Offset
-	}
-	if at <= 0 || at > int64(len(b)) {
-		return ""
-	}
-	return fmt.Sprintf("%d:", 1+bytes.Count(b[:at], []byte("\n")))
 }
 
 // withoutComments blanks the lines that are comments, so that positions stay.

@@ -139,7 +139,7 @@ func successor(ctx context.Context, sh *shell.Shell, alias, out string) error {
 	}
 	p, ok := z.InForce(alias)
 	if !ok {
-		return shell.Fail("writ policy show lists what is", "no policy is in force for %s", alias)
+		return shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", alias)
 	}
 	d := *p.Document()
 	d.Version, d.Prev = d.Version+1, p.ID()

@@ -153,9 +153,9 @@ func fetchEvidence(ctx context.Context, c *api.Client, w io.Writer) error {
 }
 
 func pack(dir, out string) (err error) {
-	f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := shell.NewFile(out, 0o600)
 	if err != nil {
-		return fmt.Errorf("%w: %w", shell.ErrShell, err)
+		return err
 	}
 	t := tar.NewWriter(f)
 	for _, name := range parts {
@@ -185,9 +185,9 @@ func packOne(t *tar.Writer, dir, name string) error {
 
 // unpack writes the parts of a bundle, and nothing else, into dir.
 func unpack(file, dir string) error {
-	f, err := os.Open(file)
+	f, err := shell.Bundle.Open(file)
 	if err != nil {
-		return fmt.Errorf("%w: %w", shell.ErrShell, err)
+		return err
 	}
 	defer f.Close()
 	t, seen := tar.NewReader(f), 0
@@ -196,16 +196,19 @@ func unpack(file, dir string) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil || seen >= len(parts) || h.Name != parts[seen] || h.Typeflag != tar.TypeReg || h.Size > maxBundleFile {
-			return shell.Fail("writ audit bundle writes one", "%s is not a bundle", file)
+		if err == nil && (seen >= len(parts) || h.Name != parts[seen] || h.Typeflag != tar.TypeReg || h.Size > maxBundleFile) {
+			err = errors.New("it has other parts")
+		}
+		if err != nil {
+			return shell.Bundle.Bad(file, err)
 		}
 		seen++
 		if err := writePart(filepath.Join(dir, h.Name), func(w io.Writer) error { _, err := io.Copy(w, t); return err }); err != nil {
-			return shell.Fail("writ audit bundle writes one", "%s is not a whole bundle: %s is cut short", file, h.Name)
+			return shell.Bundle.Bad(file, fmt.Errorf("%s: %w", h.Name, err))
 		}
 	}
 	if seen < len(parts) {
-		return shell.Fail("writ audit bundle writes one", "%s is not a whole bundle", file)
+		return shell.Bundle.Bad(file, fmt.Errorf("%s is missing", parts[seen]))
 	}
 	return nil
 }
@@ -238,7 +241,7 @@ func auditReplay(sh *shell.Shell) *cobra.Command {
 			defer sh.Waiting("recomputing")()
 			r := &replay{pin: pin, gate: gate, now: sh.Now().Unix(), dir: dir}
 			if err := r.run(); err != nil {
-				return err
+				return shell.Advise(fmt.Errorf("the audit stops: %w", err), "keep the bundle; if it came whole from the server, it shows that the server's word does not hold")
 			}
 			return r.result(sh)
 		},
@@ -291,10 +294,10 @@ func (r *replay) run() error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", partExport, err)
 	}
 	if err := r.evidence(); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", partEvidence, err)
 	}
 	for _, seen := range r.known {
 		if !seen {
@@ -312,13 +315,13 @@ func (r *replay) history() error {
 		err = json.Unmarshal(b, &h.Roots)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: roots: %w", shell.ErrShell, err)
+		return fmt.Errorf("%s: %w", partRoots, err)
 	}
 	if b, err = os.ReadFile(filepath.Join(r.dir, partHead)); err != nil {
 		return fmt.Errorf("%w: %w", shell.ErrShell, err)
 	}
 	if h.Head, err = tlog.ParseCheckpoint(b); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", partHead, err)
 	}
 	if b, err = os.ReadFile(filepath.Join(r.dir, partEntries)); err != nil {
 		return fmt.Errorf("%w: %w", shell.ErrShell, err)
@@ -327,7 +330,7 @@ func (r *replay) history() error {
 		h.Entries = append(h.Entries, bytes.TrimSuffix(line, []byte("\n")))
 	}
 	if r.zone, err = api.Replay(h, r.pin, r.now); err != nil {
-		return err
+		return shell.NotPinned(err, "what the bundle says of its zone")
 	}
 	z, err := zone.New(r.pin, h.Roots[:1], 0)
 	if err != nil {
@@ -351,14 +354,14 @@ func (r *replay) evidence() error {
 	}
 	defer f.Close()
 	d := json.NewDecoder(f)
-	for {
+	for n := 1; ; n++ {
 		var item api.ReceiptItem
 		err := d.Decode(&item)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: evidence: %w", shell.ErrShell, err)
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 		s, err := receipt.ParseSigned(item.Signed)
 		if err != nil {

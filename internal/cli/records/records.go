@@ -219,7 +219,8 @@ func verifySigned(root *policy.Root, b []byte) (*receipt.Receipt, error) {
 	}
 	g, ok := root.Gate(unverified.Gate)
 	if !ok || unverified.Zone != root.Zone() { //guard:R58 receipt-gate-in-root
-		return nil, shell.Fail("", "the receipt is of gate %q, which the pinned root does not list", unverified.Gate)
+		return nil, shell.Fail("name the root that was in force when it was made: --root and --root-file; writ root show lists a root's gates",
+			"the receipt is of gate %q in zone %s, which the pinned root does not list", unverified.Gate, unverified.Zone)
 	}
 	return s.Verify(g.SignKey)
 }
@@ -240,21 +241,21 @@ func receiptVerify(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := sh.ReadFile(args[0])
+			b, err := sh.Read(args[0], shell.Receipt)
 			if err != nil {
 				return err
 			}
+			var s *receipt.Signed
 			raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(b)))
+			if err == nil {
+				s, err = receipt.ParseSigned(raw)
+			}
 			if err != nil {
-				return shell.Fail("name a file that writ receipt show --out wrote", "%s is not a signed receipt", args[0])
+				return shell.Receipt.Bad(args[0], err)
 			}
 			r, err := verifySigned(root, raw)
 			if err != nil {
-				return err
-			}
-			s, err := receipt.ParseSigned(raw)
-			if err != nil {
-				return err
+				return shell.Advise(err, "ask for it anew: writ receipt show PLACE --out FILE; this one proves nothing")
 			}
 			t := describe(r, s.ID().String())
 			t.Verified = true
@@ -284,9 +285,9 @@ func logExport(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			f, err := shell.NewFile(out, 0o600)
 			if err != nil {
-				return fmt.Errorf("%w: %w", shell.ErrShell, err)
+				return err
 			}
 			defer sh.Waiting("writing %s", out)()
 			n, err := c.Export(ctx, f)
@@ -311,15 +312,18 @@ func logVerify(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f, err := os.Open(args[0])
+			f, err := shell.Export.Open(args[0])
 			if err != nil {
-				return fmt.Errorf("%w: %w", shell.ErrShell, err)
+				return err
 			}
 			defer f.Close()
 			defer sh.Waiting("verifying")()
 			rep, err := verifyExport(root, gate, f, nil)
+			if errors.Is(err, receipt.ErrExport) {
+				return shell.Export.Bad(args[0], err)
+			}
 			if err != nil {
-				return err
+				return shell.Advise(err, "keep "+args[0]+", and ask for another export: this one is not what the gate signed")
 			}
 			return sh.Result(rep, func() { showReport(sh, rep) })
 		},

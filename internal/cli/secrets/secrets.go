@@ -80,14 +80,14 @@ func find(ctx context.Context, sh *shell.Shell, alias, id string) (*target, erro
 	}
 	p, ok := z.InForce(alias)
 	if !ok {
-		return nil, shell.Fail("writ policy publish FILE", "no policy is in force for %s", alias)
+		return nil, shell.Fail("writ policy show lists the policies that are; writ policy publish NAME.signed.json puts one in force", "no policy is in force for %s", alias)
 	}
 	if z.Revoked(zone.RevokePolicy, p.ID()) {
-		return nil, shell.Fail("publish a successor", "the policy in force for %s is revoked", alias)
+		return nil, shell.Fail("writ policy new --after "+alias+" --out NAME writes a successor", "the policy in force for %s is revoked", alias)
 	}
 	d, ok := p.Document().Secret(id)
 	if !ok {
-		return nil, shell.Fail("writ policy show "+alias, "%s does not list a secret %q", alias, id)
+		return nil, shell.Fail("writ policy show "+alias+" says which it lists", "%s does not list a secret %q", alias, id)
 	}
 	t := &target{root: z.Root(), policy: p, secret: *d}
 	if s, ok := z.Secret(alias, id); ok {
@@ -232,7 +232,7 @@ func (t *target) seen(sh *shell.Shell) (seen []string, err error) {
 		err = json.Unmarshal(b, &seen)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", shell.ErrShell, name, err)
+		return nil, shell.Advise(fmt.Errorf("%s: %w", name, err), "move it away: the gate keys are then named once more")
 	}
 	return seen, nil
 }

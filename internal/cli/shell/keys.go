@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,57 +22,76 @@ func (s *Shell) Key(name string) (sign.PrivateKey, error) {
 	if name == "" {
 		return sign.PrivateKey{}, Usage("name a key file: --key NAME.key")
 	}
-	b, err := s.ReadFile(name)
+	b, err := s.Read(name, PrivateKey)
 	if err != nil {
 		return sign.PrivateKey{}, err
 	}
 	defer clear(b)
+	if have := sniff(name); name != "-" && have != PrivateKey.Name { // before a passphrase is asked for
+		return sign.PrivateKey{}, PrivateKey.Bad(name, errNoKey)
+	}
 	var pass secret.Bytes
 	if !identity.KeyInsecure(b) {
-		if pass, err = s.Passphrase("passphrase of "+name, "", false); err != nil {
+		if pass, err = s.KeyPassphrase("passphrase of "+name, false); err != nil {
 			return sign.PrivateKey{}, err
 		}
 		defer pass.Wipe()
 	}
 	k, err := identity.UnwrapKey(b, pass)
 	if err != nil {
-		return k, fmt.Errorf("%s: %w", name, err)
+		return k, because(err, "try again with the right passphrase, or with a copy of the file; nobody can find a passphrase that is lost", "%s does not open: %s", name, plain(err))
 	}
 	return k, nil
 }
 
+// errNoKey is the cause when a file does not begin as one with a key does.
+var errNoKey = errors.New("it does not begin as one")
+
 // PublicKey returns the key in text form s, or in the file that s names.
 func (s *Shell) PublicKey(v string) (sign.PublicKey, error) {
 	if strings.HasPrefix(v, "ed25519:") || strings.HasPrefix(v, "p256:") {
-		return sign.ParsePublicKey(v)
+		k, err := sign.ParsePublicKey(v)
+		if err != nil {
+			return k, Usage("%s: %s", v, plain(err))
+		}
+		return k, nil
 	}
-	b, err := s.ReadFile(v)
+	b, err := s.Read(v, PublicKey)
 	if err != nil {
 		return sign.PublicKey{}, err
 	}
 	k, err := sign.ParsePublicKey(strings.TrimSpace(string(b)))
 	if err != nil {
-		return k, fmt.Errorf("%s: want a public key file, such as ana.pub: %w", v, err)
+		return k, PublicKey.Bad(v, err)
 	}
 	return k, nil
 }
 
-// Passphrase returns a passphrase: from the file, else from the one that
-// --passphrase-file names, else from the terminal without echo, twice if it is a
-// new one. A line's end after it is not part of it.
-func (s *Shell) Passphrase(what, file string, fresh bool) (secret.Bytes, error) {
-	if file == "" {
-		file = s.set.passphrase
+// An Ask says which passphrase is wanted, and where it may come from.
+type Ask struct {
+	What  string // such as: passphrase of ana.key
+	File  string // optional; holds it
+	Flag  string // that names such a file
+	Fresh bool   // a new one: asked for twice
+}
+
+// KeyPassphrase returns the passphrase of a key file: from the file that
+// --passphrase-file names, else from the terminal.
+func (s *Shell) KeyPassphrase(what string, fresh bool) (secret.Bytes, error) {
+	return s.Passphrase(Ask{What: what, File: s.set.passphrase, Flag: "--passphrase-file", Fresh: fresh})
+}
+
+// Passphrase returns a passphrase: from the file, else from the terminal without
+// echo. A line's end after it is not part of it.
+func (s *Shell) Passphrase(a Ask) (secret.Bytes, error) {
+	if a.File != "" {
+		return s.SecretFile(a.File, Passphrase)
 	}
-	if file != "" {
-		return s.SecretFile(file)
-	}
-	const flag = "--passphrase-file"
-	p, err := s.prompt(what, flag)
-	if err != nil || !fresh {
+	p, err := s.prompt(a.What, a.Flag)
+	if err != nil || !a.Fresh {
 		return p, err
 	}
-	again, err := s.prompt("once more", flag)
+	again, err := s.prompt("once more", a.Flag)
 	if err != nil {
 		return again, err
 	}
@@ -93,19 +113,19 @@ func (s *Shell) prompt(what, flag string) (secret.Bytes, error) {
 	b, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(s.Err)
 	if err != nil {
-		return secret.Bytes{}, fmt.Errorf("%w: read: %w", ErrShell, err)
+		return secret.Bytes{}, Fail("name a file with it: "+flag+" FILE", "the terminal gave no passphrase: %s", err)
 	}
 	return secret.Take(b), nil
 }
 
-// SecretFile returns the secret in a file, "-" for standard input. One line's end
-// at its end is not part of it.
-func (s *Shell) SecretFile(name string) (secret.Bytes, error) {
+// SecretFile returns the secret in a file of the kind, "-" for standard input. One
+// line's end at its end is not part of it.
+func (s *Shell) SecretFile(name string, kind Kind) (secret.Bytes, error) {
 	r := s.In
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := kind.Open(name)
 		if err != nil {
-			return secret.Bytes{}, fmt.Errorf("%w: %w", ErrShell, err)
+			return secret.Bytes{}, err
 		}
 		defer f.Close()
 		r = f
@@ -114,14 +134,14 @@ func (s *Shell) SecretFile(name string) (secret.Bytes, error) {
 	defer clear(b)
 	n, err := io.ReadFull(r, b)
 	if err == nil {
-		return secret.Bytes{}, fmt.Errorf("%w: %s: more than %d bytes", ErrShell, name, maxSecretBytes)
+		return secret.Bytes{}, Fail(kind.next(), "%s has more than %d bytes", name, maxSecretBytes)
 	}
 	if err != io.EOF && err != io.ErrUnexpectedEOF {
-		return secret.Bytes{}, fmt.Errorf("%w: %s: %w", ErrShell, name, err)
+		return secret.Bytes{}, kind.Missing(name, err)
 	}
 	v := bytes.TrimSuffix(bytes.TrimSuffix(b[:n], []byte("\n")), []byte("\r"))
 	if len(v) == 0 {
-		return secret.Bytes{}, fmt.Errorf("%w: %s is empty", ErrShell, name)
+		return secret.Bytes{}, Fail(kind.next(), "%s is empty; %s is wanted", name, kind.Name)
 	}
 	return secret.Take(v), nil
 }
@@ -129,7 +149,7 @@ func (s *Shell) SecretFile(name string) (secret.Bytes, error) {
 // SecretValue returns a secret from the file, or asks for it on the terminal.
 func (s *Shell) SecretValue(what, file string) (secret.Bytes, error) {
 	if file != "" {
-		return s.SecretFile(file)
+		return s.SecretFile(file, Value)
 	}
 	return s.prompt(what, "--from")
 }
@@ -139,16 +159,13 @@ func (s *Shell) Credential(name string) (*credential.Chain, error) {
 	if name == "" {
 		return nil, Usage("name a credential file: --credential NAME.writ")
 	}
-	b, err := s.ReadFile(name)
+	b, err := s.Read(name, Credential)
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > maxLineBytes {
-		return nil, Fail("", "%s is too large for a credential", name)
-	}
 	c, err := credential.ParseText(string(b))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, Credential.Bad(name, err)
 	}
 	return c, nil
 }

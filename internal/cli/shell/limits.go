@@ -5,6 +5,5 @@ import "time"
 const (
 	maxFileBytes   = 1 << 20         // bytes of any document that a command reads
 	maxSecretBytes = 32 << 10        // bytes of a value or passphrase that a command reads
-	maxLineBytes   = 64 << 10        // bytes of a credential in a file
 	progressAfter  = 2 * time.Second // before a command says what it is waiting for
 )

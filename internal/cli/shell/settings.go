@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -81,18 +82,38 @@ func (s *Shell) settingsFile() (file Settings, err error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return file, nil
 	}
+	if err == nil {
+		err = DecodeJSON(b, &file)
+	}
 	if err != nil {
-		return file, fmt.Errorf("%w: settings: %w", ErrShell, err)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil {
-		return file, fmt.Errorf("%w: settings: config.json: %w", ErrShell, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return file, fmt.Errorf("%w: settings: config.json: something follows the object", ErrShell)
+		name := filepath.Join(dir, "config.json")
+		return file, because(err, "correct it, or move it away: docs/cli.md lists what may be in it", "the settings in %s are not read: %s", name, plain(err))
 	}
 	return file, nil
+}
+
+// DecodeJSON decodes the one object in b, and refuses members that v has not. The
+// error names the line if the parser knows it.
+func DecodeJSON(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		var at int64
+		if x, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = x.Offset
+		}
+		if x, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			at = x.Offset
+		}
+		if at > 0 && at <= int64(len(b)) {
+			return fmt.Errorf("line %d: %w", 1+bytes.Count(b[:at], []byte("\n")), err)
+		}
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the object")
+	}
+	return nil
 }
 
 // ConfigDir returns the folder of the settings.
@@ -115,9 +136,11 @@ func (s *Shell) RootSetting() (pin canon.Digest, file string, err error) {
 	if s.set.Root == "" {
 		return pin, s.set.RootFile, nil
 	}
-	pin, err = canon.ParseDigest(s.set.Root)
+	if pin, err = canon.ParseDigest(s.set.Root); err == nil && pin.IsZero() {
+		err = errors.New("a digest of zeros is that of no root")
+	}
 	if err != nil {
-		return pin, "", Usage("--root: %s", err)
+		return pin, "", usageNext("writ root show root.json prints the digest to name; compare it with whoever made the root", "--root, or WRIT_ROOT: %s", plain(err))
 	}
 	return pin, s.set.RootFile, nil
 }
@@ -126,7 +149,7 @@ func (s *Shell) RootSetting() (pin canon.Digest, file string, err error) {
 func (s *Shell) Pin() (canon.Digest, error) {
 	pin, _, err := s.RootSetting()
 	if err == nil && pin.IsZero() { //guard:A1 client-pin-named
-		return pin, Fail("name it: --root sha256:… (writ root show prints it), or set WRIT_ROOT", "no root is pinned, so nothing can be verified")
+		return pin, Fail("name it: --root sha256:…, or set WRIT_ROOT; writ root show root.json prints it", "no root is pinned, so nothing can be verified")
 	}
 	return pin, err
 }
@@ -159,7 +182,7 @@ func (s *Shell) CAs() (*x509.CertPool, error) {
 	if s.set.CA == "" {
 		return nil, nil
 	}
-	b, err := s.ReadFile(s.set.CA)
+	b, err := s.Read(s.set.CA, Certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +191,7 @@ func (s *Shell) CAs() (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(b) {
-		return nil, Fail("", "%s holds no certificate in PEM", s.set.CA)
+		return nil, Certificate.Bad(s.set.CA, errors.New("no certificate in PEM is in it"))
 	}
 	return pool, nil
 }
@@ -176,7 +199,7 @@ func (s *Shell) CAs() (*x509.CertPool, error) {
 // Client returns a client of the control API.
 func (s *Shell) Client() (*api.Client, error) {
 	if s.set.Server == "" {
-		return nil, Fail("name it: --server DATA/control.sock or --server https://host:port, or set WRIT_SERVER", "no server is named")
+		return nil, because(errNoServer, nameServer, "no server is named")
 	}
 	cas, err := s.CAs()
 	if err != nil {
@@ -194,8 +217,15 @@ func (s *Shell) Client() (*api.Client, error) {
 		}
 		c.Reader = &cert
 	}
-	return api.NewClient(c)
+	client, err := api.NewClient(c)
+	return client, Advise(err, nameServer)
 }
+
+// nameServer says how a server is named.
+const nameServer = "name it: --server DATA/control.sock or --server https://host:port, or set WRIT_SERVER"
+
+// errNoServer is the cause where a server is needed and none is named.
+var errNoServer = errors.New("no server is named")
 
 // HasServer reports whether a server is named.
 func (s *Shell) HasServer() bool { return s.set.Server != "" }
@@ -207,23 +237,61 @@ func (s *Shell) RootDocument(ctx context.Context) (*policy.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	var chain []*sign.Envelope
 	if s.set.RootFile != "" {
-		e, err := s.Envelope(s.set.RootFile)
+		e, _, err := s.Root(s.set.RootFile)
 		if err != nil {
 			return nil, err
 		}
-		chain = []*sign.Envelope{e}
-	} else {
-		c, err := s.Client()
-		if err != nil {
-			return nil, err
-		}
-		if chain, err = c.Roots(ctx); err != nil {
-			return nil, err
-		}
+		return s.inTime(verified(s.set.RootFile, pin, []*sign.Envelope{e}))
 	}
-	return policy.VerifyRoots(pin, chain, s.Now().Unix())
+	chain, err := s.chain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.inTime(verified("the server's root", pin, chain))
+}
+
+// verified returns the newest root of the chain, whose genesis must be the pinned
+// one.
+func verified(what string, pin canon.Digest, chain []*sign.Envelope) (*policy.Root, error) {
+	r, err := policy.VerifyRoots(pin, chain, 0)
+	return r, NotPinned(err, what)
+}
+
+// NotPinned returns err, of verifying what from the pinned root, as people read it.
+func NotPinned(err error, what string) error {
+	if !errors.Is(err, policy.ErrAuthority) {
+		return err
+	}
+	return because(err, "writ root show FILE prints the digest of a root; compare it with --root or WRIT_ROOT, and with whoever made the root",
+		"%s does not verify: %s", what, plain(err))
+}
+
+// inTime returns r unless it has expired.
+func (s *Shell) inTime(r *policy.Root, err error) (*policy.Root, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := r.CheckTime(s.Now().Unix()); err != nil {
+		d := r.Document()
+		return nil, because(err, "writ root new --after root.json … writes the next root; its quorum signs it, and writ root publish hands it in",
+			"root version %d has expired, on %s", d.Version, Date(d.Expires))
+	}
+	return r, nil
+}
+
+// chain returns the server's roots. A root's file stands in for a server that is
+// not there.
+func (s *Shell) chain(ctx context.Context) (chain []*sign.Envelope, err error) {
+	c, err := s.Client()
+	if err == nil {
+		chain, err = c.Roots(ctx)
+	}
+	if _, dialled := errors.AsType[*net.OpError](err); dialled || errors.Is(err, errNoServer) {
+		what, next := Explain(err)
+		return nil, because(err, "to work without a server, name the root's file: --root-file root.json, or set WRIT_ROOT_FILE. With one: "+next, "the root is not at hand: %s", what)
+	}
+	return chain, err
 }
 
 // Zone returns the state of the zone as the server's documents prove it from the
@@ -238,18 +306,32 @@ func (s *Shell) Zone(ctx context.Context) (*zone.Zone, error) {
 		return nil, err
 	}
 	defer s.Waiting("verifying the policy log")()
-	return c.Zone(ctx, pin, s.Now().Unix())
-}
-
-// Envelope returns the envelope in a file. It is not verified.
-func (s *Shell) Envelope(name string) (*sign.Envelope, error) {
-	b, err := s.ReadFile(name)
+	z, err := c.Zone(ctx, pin, 0)
 	if err != nil {
+		return nil, NotPinned(err, "what the server says of its zone")
+	}
+	if _, err := s.inTime(z.Root(), nil); err != nil {
 		return nil, err
 	}
-	e, err := sign.ParseEnvelope(bytes.TrimSpace(b))
+	return z, nil
+}
+
+// Root returns the root in a file with its document. No signature is verified.
+func (s *Shell) Root(name string) (*sign.Envelope, *policy.RootDocument, error) {
+	b, err := s.Read(name, RootFile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrShell, name, err)
+		return nil, nil, err
 	}
-	return e, nil
+	e, err := sign.ParseEnvelope(bytes.TrimSpace(b))
+	if err == nil && e.PayloadType != policy.RootType {
+		err = errors.New("its type is another")
+	}
+	var d *policy.RootDocument
+	if err == nil {
+		d, err = policy.ParseRoot(e.Payload)
+	}
+	if err != nil {
+		return nil, nil, RootFile.Bad(name, err)
+	}
+	return e, d, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -52,15 +53,6 @@ type Shell struct {
 // Usage returns an error about the words of the command line.
 func Usage(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(format, args...))
-}
-
-// Fail returns an error that says what happened and what to do next.
-func Fail(next, format string, args ...any) error {
-	err := fmt.Errorf("%w: "+format, append([]any{ErrShell}, args...)...)
-	if next != "" {
-		err = fmt.Errorf("%w\n  next: %s", err, next)
-	}
-	return err
 }
 
 // Say prints a line for people; nothing with --json.
@@ -108,35 +100,25 @@ func (s *Shell) Waiting(format string, args ...any) (done func()) {
 // Date returns a time in Unix seconds as people read it.
 func Date(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04 UTC") }
 
-// ReadFile returns the content of a file that is no secret; "-" is standard input.
-func (s *Shell) ReadFile(name string) ([]byte, error) {
-	r := s.In
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrShell, err)
-		}
-		defer f.Close()
-		r = f
+// NewFile creates a file that must not be there yet, for writing.
+func NewFile(name string, mode os.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil, because(err, "name another file, or move it away", "%s is there already", name)
+	case errors.Is(err, os.ErrNotExist):
+		return nil, because(err, "make the folder first: mkdir -p "+filepath.Dir(name), "%s cannot be written: its folder is not there", name)
+	case err != nil:
+		return nil, because(err, "name a file in a folder that this user may write to, with space on its disk", "%s cannot be written: %s", name, plain(err))
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrShell, name, err)
-	}
-	if len(b) > maxFileBytes {
-		return nil, fmt.Errorf("%w: %s: more than %d bytes", ErrShell, name, maxFileBytes)
-	}
-	return b, nil
+	return f, nil
 }
 
 // WriteNew writes a file that must not be there yet.
 func WriteNew(name string, data []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if errors.Is(err, os.ErrExist) {
-		return Fail("name another file, or move it away", "%s is there already", name)
-	}
+	f, err := NewFile(name, mode)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrShell, err)
+		return err
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
