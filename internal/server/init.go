@@ -1,16 +1,21 @@
 package server
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/identity"
 	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/policy/law"
 	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/tlog"
 )
 
 // The names of files.
@@ -47,16 +52,54 @@ type Info struct {
 	PolicyLog policy.Log  `json:"policy_log"`
 }
 
+// Check returns an error that begins with the field that is wrong. Names are those
+// that a root takes, so that what Init makes can be listed in one.
+func (s *Setup) Check() error {
+	names := []struct{ field, value string }{
+		{"gate", s.Gate}, {"group", s.Group}, {"domain", s.Domain}, {"gate, after group and /", s.kemID()},
+	}
+	if s.Region != "" {
+		names = append(names, struct{ field, value string }{"region", s.Region})
+	}
+	for _, n := range names {
+		if err := law.CheckName(n.value); err != nil {
+			return fmt.Errorf("%s: %w", n.field, err)
+		}
+	}
+	if strings.Contains(s.Gate, "+") { // the gate's ledger is named by it
+		return fmt.Errorf("gate: %q has a +, which no name of a log has", s.Gate)
+	}
+	if _, err := tlog.NewKey(s.LogOrigin, make([]byte, ed25519.PublicKeySize)); err != nil {
+		return fmt.Errorf("log-origin: %w", err)
+	}
+	for _, a := range []struct{ field, value string }{{"listen", s.Listen}, {"control", s.Control}} {
+		_, port, err := net.SplitHostPort(a.value)
+		if n, perr := strconv.Atoi(port); a.value != "" && (err != nil || perr != nil || n < 1 || n > 65535) {
+			return fmt.Errorf("%s: want host:port, such as 127.0.0.1:8443", a.field)
+		}
+	}
+	if s.Listen == s.Control {
+		return fmt.Errorf("control: want another host:port than listen")
+	}
+	return nil
+}
+
+// kemID returns the id of the gate's first key to seal to.
+func (s *Setup) kemID() string { return s.Group + "/" + s.Gate + "/1" }
+
 // Init makes the folder of a server: keyring, certificate, configuration, and
 // the public facts for the root. The folder must be empty or absent.
 func Init(s Setup) (*Info, error) {
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("%w: init: %w", ErrServer, err)
+	}
 	if entries, err := os.ReadDir(s.Dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%w: init: %s is not empty; name another folder", ErrServer, s.Dir)
+		return nil, advise("name another folder: --dir DIR", "init: %s is not empty", s.Dir)
 	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, "data"), 0o700); err != nil {
 		return nil, fmt.Errorf("%w: init: %w", ErrServer, err)
 	}
-	k, err := custody.NewKeyring(s.Gate, s.Group+"/"+s.Gate+"/1")
+	k, err := custody.NewKeyring(s.Gate, s.kemID())
 	if err != nil {
 		return nil, fmt.Errorf("%w: init: %w", ErrServer, err)
 	}

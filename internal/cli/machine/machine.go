@@ -53,7 +53,7 @@ func initCommand(sh *shell.Shell) *cobra.Command {
 	}.Cobra()
 	f := cmd.Flags()
 	f.StringVar(&s.Dir, "dir", "writ", "folder to make")
-	f.StringVar(&s.Gate, "gate", "gate-1", "id of this gate")
+	f.StringVar(&s.Gate, "gate", "gate-1", "id of this gate: letters, digits and -_.@:/")
 	f.StringVar(&s.Group, "group", "main", "gate group: secrets are sealed to a group")
 	f.StringVar(&s.Domain, "domain", "", "replay domain (default GROUP/GATE)")
 	f.StringVar(&s.Region, "region", "", "where this gate runs, for policies that say where")
@@ -95,6 +95,9 @@ func complete(s *server.Setup) error {
 		if h != "" && h != "0.0.0.0" && h != "::" {
 			s.Hosts = append(s.Hosts, h)
 		}
+	}
+	if err := s.Check(); err != nil { // before a passphrase is asked for
+		return shell.Usage("--%s", api.Detail(err))
 	}
 	return nil
 }
