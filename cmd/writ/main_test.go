@@ -249,7 +249,7 @@ func tell(t *testing.T, file string) {
 		Files: []string{file}, Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
-			"says": says, "head": head,
+			"says": says, "head": head, "occupy": occupy,
 			"fill": fill, "hangup": hangup,
 		},
 	})
@@ -360,7 +360,7 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 // A story that is not told would show nothing.
 func TestEveryStoryIsTold(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) != 9 {
+	if err != nil || len(files) != 10 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 }

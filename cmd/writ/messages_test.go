@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // rawWords are parts of messages that packages write for each other.
-var rawWords = regexp.MustCompile(`canon: |bad JSON|canonical form|policy: bad|bad rules|sign: |zone: |entry refused|api: |server: |identity: |custody: |store: |policy log: publish|json: |EOF|x509: |CBOR: CBOR|illegal base64|: writ: |: \[\]|no such file|is a directory|resource temporarily`)
+var rawWords = regexp.MustCompile(`canon: |bad JSON|canonical form|policy: bad|bad rules|sign: |zone: |entry refused|api: |server: |identity: |custody: |store: |policy log: publish| json: |EOF|x509: |CBOR: CBOR|illegal base64|: writ: |: \[\]|no such file|is a directory|resource temporarily`)
 
 // says runs a command that fails, and compares what it says: says EXIT WHAT NEXT
 // ARGS…. WHAT and NEXT are regular expressions; NEXT is "" where the message is
@@ -45,6 +46,15 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// occupy listens on a free address until the story ends, and sets a variable to
+// it: occupy NAME.
+func occupy(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
 // head writes the first N bytes of a file to another: head N FROM TO.
 func head(ts *testscript.TestScript, _ bool, args []string) {
 	var n int
@@ -53,6 +63,9 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(writeFile(ts.MkAbs(args[2]), ts.ReadFile(args[1])[:n]))
 }
+
+// guard: data-lock
+func TestPorts(t *testing.T) { story(t, "ports") }
 
 // Every command says what happened, why and what to do next when what it gets is
 // wrong: a file that is missing, empty, cut short or of another kind, a server

@@ -22,14 +22,18 @@ func TLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
 	}
 }
 
-// Serve answers requests on l until ctx ends, then lets those under way end.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{
+// NewServer returns a server of h with this package's bounds on callers.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
 		Handler: h, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: maxHeaderTime, ReadTimeout: maxReadTime,
-		WriteTimeout: maxStreamTime, IdleTimeout: maxIdleTime,
+		WriteTimeout: maxStreamTime, IdleTimeout: maxIdleTime, ConnState: bound(),
 		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
 	}
-	s.ConnState = bound()
+}
+
+// Serve answers requests on l until ctx ends, then lets those under way end.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := NewServer(h)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

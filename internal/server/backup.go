@@ -31,11 +31,16 @@ func (s *Server) Backup(ctx context.Context, w io.Writer) error {
 
 // BackupFolder is [Server.Backup] for a folder on which no server runs.
 func BackupFolder(ctx context.Context, dir string, w io.Writer) error {
-	unlock, err := lockFolder(dir)
-	if err != nil {
-		return err
+	if _, err := os.Stat(filepath.Join(dir, keyringName)); err != nil { // before a store is made there
+		return advise("name the server's data folder: data in its configuration", "backup: %s is no data folder: it has no keyring", dir)
 	}
-	defer unlock()
+	for _, lock := range []func(string) (func(), error){lockData, lockLedger} {
+		unlock, err := lock(dir)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	db, err := store.OpenFile(ctx, filepath.Join(dir, storeName))
 	if err != nil {
 		return fmt.Errorf("%w: backup: %w", ErrServer, err)
@@ -44,8 +49,8 @@ func BackupFolder(ctx context.Context, dir string, w io.Writer) error {
 	return backup(ctx, dir, db, w)
 }
 
-// lockFolder takes the ledger's lock, so that no server starts meanwhile.
-func lockFolder(dir string) (unlock func(), err error) {
+// lockLedger takes the ledger's lock, so that no ledger is opened meanwhile.
+func lockLedger(dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, ledgerName, "lock"), os.O_RDWR, 0o600)
 	if errors.Is(err, os.ErrNotExist) {
 		return func() {}, nil // never started
@@ -54,7 +59,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: backup: a server uses the folder: %w", ErrServer, err)
+		return nil, &advice{fmt.Errorf("%w: a server runs on this folder already: %s", ErrServer, dir), "stop that server", err}
 	}
 	return func() { f.Close() }, nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 )
 
@@ -20,6 +21,8 @@ type File struct {
 	Control string   `json:"control,omitempty"` // host:port of the control API; "": the Unix socket only
 	TLS     TLSFiles `json:"tls"`
 	Log     LogFile  `json:"log,omitzero"`
+
+	name string // of the file, for messages
 }
 
 // A Door is one listener for operations.
@@ -52,7 +55,7 @@ func ReadFile(name string) (*File, error) {
 	if len(b) > maxConfigBytes {
 		return nil, fmt.Errorf("%w: configuration: %d bytes; at most %d", ErrServer, len(b), maxConfigBytes)
 	}
-	var f File
+	f := File{name: name}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields() //guard-call:R11 config-unknown-field
 	if err := d.Decode(&f); err != nil {
@@ -84,6 +87,9 @@ func (f *File) check() error {
 	for i, g := range f.Gates {
 		if g.Protocol == "" || g.Address == "" {
 			return fmt.Errorf("gates[%d]: protocol or address is missing", i)
+		}
+		if g.Address == f.Control || slices.ContainsFunc(f.Gates[:i], func(o Door) bool { return o.Address == g.Address }) {
+			return fmt.Errorf("gates[%d].address: %s is another listener's too", i, g.Address)
 		}
 	}
 	if _, err := f.Log.level(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -54,6 +53,7 @@ type Node struct {
 	ring    []byte
 	opened  chan *Server // one slot
 	failed  chan error   // one slot; why the folder did not open
+	porches []*porch     // set before anyone can unseal
 	doors   []Listener   // set before opened is sent to
 }
 
@@ -108,8 +108,18 @@ func checkPrivate(f *File) error {
 }
 
 // Run serves until ctx ends, and returns when all it started has ended. It
-// starts sealed unless the keyring is in the clear. SPEC CTRL-6, CTRL-14.
+// starts sealed unless the keyring is in the clear, with every address taken that
+// the configuration names. SPEC CTRL-6, CTRL-14, CTRL-19.
 func (n *Node) Run(ctx context.Context) error {
+	unlock, err := lockData(n.c.File.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	defer n.closeDoors()
+	if err := n.openDoors(ctx); err != nil {
+		return err
+	}
 	local, err := n.listenLocal(ctx)
 	if err != nil {
 		return err
@@ -197,22 +207,17 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 	if err != nil {
 		return err
 	}
-	doors, err := n.listen(ctx)
-	if err != nil {
-		return err
-	}
 	s, err := Open(ctx, Config{
 		Dir: n.c.File.Data, Keyring: k, Roots: []*sign.Envelope{root}, Now: n.c.Now, Log: n.c.Log, Build: n.c.Build,
 		TLS: &tls.Config{GetCertificate: n.certs.get, MinVersion: tls.VersionTLS13}, Observe: n.metrics.Observe,
 	})
 	if err != nil {
-		for _, d := range doors {
-			d.Net.Close()
-		}
 		return err
 	}
 	n.metrics.Tally(s.Tallied)
-	n.doors = doors
+	if n.doors, err = n.passDoors(); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	n.api.Open(control.Authority{Publisher: s, Log: s.log, Ledger: s.ledger, Gate: s.member, Backup: s.Backup})
 	n.opened <- s
 	return nil
@@ -287,61 +292,6 @@ func readRoot(name string) (*sign.Envelope, error) {
 		return nil, fmt.Errorf("%w: root: %s: %w", ErrServer, name, err)
 	}
 	return e, nil
-}
-
-// listen opens the doors for operations.
-func (n *Node) listen(ctx context.Context) (doors []Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, d := range doors {
-				d.Net.Close()
-			}
-		}
-	}()
-	for i, g := range n.c.File.Gates {
-		at := slices.IndexFunc(n.c.Protocols, func(p gateway.Protocol) bool { return p.Name == g.Protocol })
-		if at < 0 {
-			return doors, fmt.Errorf("%w: gates[%d]: this binary has no gateway %q", ErrServer, i, g.Protocol)
-		}
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", g.Address)
-		if err != nil {
-			return doors, fmt.Errorf("%w: gates[%d]: %w", ErrServer, i, err)
-		}
-		doors = append(doors, Listener{Protocol: n.c.Protocols[at], Config: g.Config, Net: l})
-	}
-	return doors, nil
-}
-
-// listenLocal opens the Unix socket, which only the owner of the process may
-// use. A socket that a dead server left is replaced.
-func (n *Node) listenLocal(ctx context.Context) (net.Listener, error) {
-	name := n.c.File.Socket()
-	if c, err := new(net.Dialer).DialContext(ctx, "unix", name); err == nil {
-		c.Close()
-		return nil, fmt.Errorf("%w: a server runs on this folder already", ErrServer)
-	}
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrServer, err)
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", name)
-	if err == nil {
-		err = os.Chmod(name, 0o600) // the folder is its owner's alone already
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: control socket: %w", ErrServer, err)
-	}
-	return l, nil
-}
-
-func (n *Node) listenRemote(ctx context.Context) (net.Listener, error) {
-	if n.c.File.Control == "" {
-		return nil, nil
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", n.c.File.Control)
-	if err != nil {
-		return nil, fmt.Errorf("%w: control: %w", ErrServer, err)
-	}
-	return tls.NewListener(l, control.TLS(n.certs.get)), nil
 }
 
 // reload reads the certificate anew on SIGHUP.
