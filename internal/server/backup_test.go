@@ -71,6 +71,9 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := server.Restore(archive(t, entries...), dir); !errors.Is(err, server.ErrServer) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if n := names(t, filepath.Dir(dir)); len(n) > 0 {
+			t.Errorf("%s: %v is left", name, n)
+		}
 	}
 	filepath.WalkDir(base, func(path string, d os.DirEntry, err error) error {
 		if strings.Contains(d.Name(), "stranger") || d.Name() == "lock" {
@@ -80,6 +83,90 @@ func TestRestoreRefuses(t *testing.T) {
 	})
 	if err := server.Restore(archive(t, good...), filepath.Join(base, "good")); !errors.Is(err, server.ErrServer) {
 		t.Errorf("a folder that is not empty: %v", err)
+	}
+}
+
+// watched reads a backup and calls seen before each part of it.
+type watched struct {
+	r    io.Reader
+	seen func()
+}
+
+func (w watched) Read(b []byte) (int, error) {
+	w.seen()
+	return w.r.Read(b[:min(len(b), 2000)])
+}
+
+// names returns what is in a folder; nothing if it is not there.
+func names(t *testing.T, dir string) (out []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+// A backup that is cut short leaves nothing, wherever it is cut, in a folder that
+// was there and in one that was not; and until all of it is on the disk there is no
+// keyring in the folder, so that whatever kills a restore leaves none that starts.
+// SPEC CTRL-15.
+//
+// R50
+func TestRestoreWholeOrNot(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, testgate.Config{})
+	order(t, g, g.Client(g.Wide(1), g.Holder(0), "refund"))
+	ring, err := g.Keyring().WrapInsecure()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(g.Dir, "keyring"), ring, 0o600)
+	}
+	var b bytes.Buffer
+	if err == nil {
+		err = g.Server.Backup(t.Context(), &b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := t.TempDir()
+	there, absent := filepath.Join(base, "there"), filepath.Join(base, "a", "b", "absent")
+	if err := os.Mkdir(there, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	whole := b.Len() - 1024 // two blocks of zeros end a tar, and hold nothing
+	for cut := 0; cut < whole; cut += max(1, whole/40) {
+		for _, dir := range []string{there, absent} {
+			if err := server.Restore(bytes.NewReader(b.Bytes()[:cut]), dir); !errors.Is(err, server.ErrServer) {
+				t.Fatalf("cut at %d of %d: %v", cut, b.Len(), err)
+			}
+		}
+		if n := names(t, base); len(n) != 1 || len(names(t, there)) > 0 {
+			t.Fatalf("cut at %d: left are %v, %v", cut, n, names(t, there))
+		}
+	}
+	if err := os.Mkdir(filepath.Join(there, ".restore-123"), 0o700); err != nil { // as one that was killed leaves it
+		t.Fatal(err)
+	}
+	parts := 0
+	for _, dir := range []string{there, absent} {
+		err := server.Restore(watched{&b, func() {
+			parts++
+			if _, err := os.Stat(filepath.Join(dir, "keyring")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a keyring after %d parts: %v", parts, err)
+			}
+		}}, dir)
+		if err != nil || len(names(t, dir)) != 3 {
+			t.Errorf("%s: %v, %v", dir, err, names(t, dir))
+		}
+		if err := g.Server.Backup(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if parts < 20 {
+		t.Errorf("only %d parts", parts)
 	}
 }
 

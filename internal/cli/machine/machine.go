@@ -303,7 +303,7 @@ func restore(sh *shell.Shell) *cobra.Command {
 	var in, data string
 	cmd := shell.Command{
 		Use: "restore", Short: "Make a data folder from a backup",
-		Long:    "The folder must be empty or absent. What happened after the backup is not in it: uses of\nlimits since then are forgotten. Restore the newest backup there is.",
+		Long:    "The folder must be empty or absent; it is there when all of the backup is, and on a failure\nnothing is left. What happened after the backup is not in it: uses of\nlimits since then are forgotten. Restore the newest backup there is.",
 		Example: "  writ restore --in writ.tar --data writ/data",
 		Run: func(context.Context, []string) error {
 			if in == "" || data == "" {
@@ -315,8 +315,12 @@ func restore(sh *shell.Shell) *cobra.Command {
 			}
 			defer f.Close()
 			defer sh.Waiting("restoring")()
-			if err := server.Restore(f, data); err != nil {
-				return err
+			err = server.Restore(f, data)
+			if errors.Is(err, server.ErrBackup) {
+				return shell.Backup.Bad(in, err)
+			}
+			if err != nil {
+				return shell.Advise(err, "see to it that the folder above "+data+" can be written to, and has space")
 			}
 			return sh.Result(map[string]string{"data": data}, func() {
 				sh.Say("%s is restored. next: writ server --config FILE, then writ unseal, then writ doctor", data)
