@@ -18,7 +18,7 @@ import (
 // own are errors of packages, which say nothing to people.
 var own = []error{
 	ErrShell, server.ErrServer, identity.ErrKeyFile, identity.ErrNobody, identity.ErrIdentity,
-	errors.New("custody: keyring"), errors.New("custody"), errors.New("store"),
+	errors.New("custody: keyring"), errors.New("custody"), errors.New("store"), errors.New("file under a passphrase"),
 }
 
 // A failure says what happened and what to do next.
