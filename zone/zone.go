@@ -87,6 +87,15 @@ func (z *Zone) RootAt(at int64) *policy.Root {
 	return z.roots[0].root
 }
 
+// Recipient reports whether secrets may be sealed to the key of the group: whether
+// a root of this zone, up to the one in force, lists it. Those before count too:
+// what was sealed to a gate that has left since is known to it already. SPEC ZONE-8.
+func (z *Zone) Recipient(group, key string) bool {
+	return slices.ContainsFunc(z.roots, func(t rootTerm) bool {
+		return slices.ContainsFunc(t.root.Group(group), func(k policy.KEMKey) bool { return k.ID == key })
+	})
+}
+
 // CheckRoot returns an error that wraps [policy.ErrAuthority] if the root in force
 // has expired at the time at, in Unix seconds, or at any later time that z knows
 // of. Whoever decides asks it with the time of the decision. SPEC ZONE-2.

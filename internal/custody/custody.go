@@ -273,10 +273,8 @@ func (c *Custody) unseal(src source, sealed []byte) (*seal.Value, error) {
 	if !ok || h.T != d.Recipients.T || h.ID != src.record.ID || h.Alias != src.record.Alias || h.Version != src.record.Version { // seal.Open compares the rest of the header with the statement
 		return nil, fmt.Errorf("%w", ErrSecret)
 	}
-	for _, r := range h.Recipients {
-		if r.Group != d.Recipients.Group { //guard:A2 open-recipients
-			return nil, fmt.Errorf("%w", ErrSecret)
-		}
+	if err := c.recipients(h, d.Recipients.Group); err != nil {
+		return nil, err
 	}
 	st, err := src.statement()
 	if err != nil {
@@ -288,6 +286,23 @@ func (c *Custody) unseal(src source, sealed []byte) (*seal.Value, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w", ErrSecret)
+}
+
+// recipients refuses sealed bytes that someone else than gates of the group can
+// open: they were made for him as well.
+func (c *Custody) recipients(h *seal.Header, group string) error {
+	foreign := false
+	err := c.c.Laws.View(func(z *zone.Zone) {
+		for _, r := range h.Recipients {
+			if r.Group != group || !z.Recipient(group, r.KeyID) { //guard:A2 open-recipients
+				foreign = true
+			}
+		}
+	})
+	if err != nil || foreign {
+		return fmt.Errorf("%w", ErrSecret)
+	}
+	return nil
 }
 
 // forgotten returns how often Forget was called.

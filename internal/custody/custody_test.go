@@ -281,7 +281,8 @@ func TestOldBlobPutBack(t *testing.T) {
 
 // TestForeignRecipients shows a blob that a sealer made with tools of its own,
 // under the right policy and to the right key, whose header names another group:
-// it decrypts, and is not opened. SPEC CUST-3.
+// it decrypts, and is not opened; nor one that was sealed to a key of nobody's as
+// well. SPEC CUST-3, ZONE-8.
 //
 // A2
 // guard: open-recipients
@@ -293,6 +294,24 @@ func TestForeignRecipients(t *testing.T) {
 		w.put(st, w.forge(st, group), 1, "gate-1")
 		if _, err := w.custody.Open(t.Context(), w.permit()); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", group, err, want)
+		}
+	}
+	for name, with := range map[string]bool{"our gate alone": false, "a key that no root lists": true} {
+		w := newWorld(t, nil)
+		st, _ := w.Zone.Sealed(t)
+		keys := w.Root.Group(testkit.Group)
+		if with {
+			mallory := testkit.GateKey(t, "mallory", "prod/evil")
+			keys = append(keys, mallory.Public())
+		}
+		blob, err := seal.Seal(w.Policy, st, keys, testkit.Value(testkit.Plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put(st, blob, 1, "gate-1")
+		_, err = w.custody.Open(t.Context(), w.permit())
+		if with != errors.Is(err, custody.ErrSecret) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

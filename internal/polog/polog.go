@@ -88,7 +88,8 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 
 // Publish appends a signed document if it carries its authority, and returns its
 // index. It is in force when Publish returns. Errors wrap [zone.ErrRefused] if
-// the document is refused, and then nothing has changed. SPEC POLOG-2.
+// the document is refused, and then nothing has changed. ctx counts until it is
+// written: whoever leaves then does not stop it. SPEC POLOG-2.
 func (l *Log) Publish(ctx context.Context, e *sign.Envelope) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,10 +104,14 @@ func (l *Log) Publish(ctx context.Context, e *sign.Envelope) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: publish: %w", ErrLog, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: publish: %w", ErrLog, err)
+	}
 	index := l.zone.Size()
 	if err := l.zone.Admit(b); err != nil {
 		return 0, fmt.Errorf("%w: publish: %w", ErrLog, err)
 	}
+	ctx = context.WithoutCancel(ctx) // who asked may leave; an entry that is half written would end the log
 	if err := l.c.Entries.AppendEntry(ctx, index, b); err != nil { //guard:R59 publish-durable
 		l.err = fmt.Errorf("%w: %w", ErrFailed, err) // the zone is ahead of the log: trust neither
 		return 0, l.err

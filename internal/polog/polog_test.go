@@ -221,6 +221,69 @@ func TestHeadWhilePublishing(t *testing.T) {
 	wg.Wait()
 }
 
+// leaver cancels the context of a publication while the entry is written.
+type leaver struct {
+	*memory
+	leave func()
+}
+
+// AppendEntry implements polog.Entries.
+func (l leaver) AppendEntry(ctx context.Context, i uint64, b []byte) error {
+	l.leave()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return l.memory.AppendEntry(ctx, i, b)
+}
+
+// TestPublisherLeaves shows clients that hang up before and while their document
+// is written: the log goes on, and takes revocations. SPEC POLOG-2.
+//
+// R11 A31
+func TestPublisherLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	leave := func() {}
+	l, err := polog.Open(t.Context(), polog.Config{
+		Entries: leaver{w.m, func() { leave() }}, Pin: w.Root.Zone(), Roots: []*sign.Envelope{w.RootEnvelope}, Signer: w.Key("log"), Now: func() int64 { return w.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(ctx context.Context, i byte) error {
+		rec := zone.RevokeRecord{Zone: w.Root.Zone(), Alias: testkit.Alias, Kind: zone.RevokeBlock, ID: canon.Hash([]byte{i})}
+		_, err := l.Publish(ctx, testkit.Envelope(t, zone.RevokeType, rec, w.Key("ana")))
+		return err
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := revoke(gone, 1); err == nil {
+		t.Error("published for one who had left before")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	leave = cancel
+	if err := revoke(ctx, 2); err != nil {
+		t.Errorf("left while it was written: %v", err)
+	}
+	leave = func() {}
+	if err := revoke(t.Context(), 3); err != nil {
+		t.Errorf("the next: %v", err)
+	}
+	if _, _, err := l.Fresh(); err != nil {
+		t.Errorf("the log has ended: %v", err)
+	}
+	err = l.View(func(z *zone.Zone) {
+		for i, want := range []bool{1: false, 2: true, 3: true} {
+			if z.Revoked(zone.RevokeBlock, canon.Hash([]byte{byte(i)})) != want {
+				t.Errorf("revocation %d: want %v", i, want)
+			}
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplica shows that a log that signs no heads says so, and is never fresh.
 func TestReplica(t *testing.T) {
 	t.Parallel()
