@@ -111,7 +111,7 @@ func (l *Log) Publish(ctx context.Context, e *sign.Envelope) (uint64, error) {
 	if err := l.zone.Admit(b); err != nil {
 		return 0, fmt.Errorf("%w: publish: %w", ErrLog, err)
 	}
-	ctx = context.WithoutCancel(ctx) // who asked may leave; an entry that is half written would end the log
+	ctx = context.WithoutCancel(ctx)                               // who asked may leave; an entry that is half written would end the log
 	if err := l.c.Entries.AppendEntry(ctx, index, b); err != nil { //guard:R59 publish-durable
 		l.err = fmt.Errorf("%w: %w", ErrFailed, err) // the zone is ahead of the log: trust neither
 		return 0, l.err
