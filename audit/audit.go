@@ -62,7 +62,7 @@ func Replay(r *receipt.Receipt, ev *receipt.Evidence, p *policy.Verified, rt *po
 	if p == nil || p.ID() != r.Policy { //guard:R26 replay-policy
 		return Result{}, fmt.Errorf("%w: the receipt names another policy", ErrAudit)
 	}
-	res := Result{HolderSigned: r.Level >= op.Signed && len(ev.Proof) > 0}
+	var res Result
 	o := ev.TheOperation()
 	if o == nil || len(ev.Context) == 0 {
 		if r.Decision == receipt.Permit { //guard:R58 permit-recomputable
@@ -86,7 +86,10 @@ func Replay(r *receipt.Receipt, ev *receipt.Evidence, p *policy.Verified, rt *po
 	} else {
 		res.Decision = permit.Decide(p, chain, c.Question(chain.Chain, o))
 	}
-	res.Grade, err = compare(r, c, &res.Decision)
+	if res.Grade, err = compare(r, c, &res.Decision); err != nil || r.Level < op.Signed {
+		return res, err
+	}
+	res.HolderSigned, err = (&claim{r, ev.Proof, c, chain, o, p}).signed()
 	return res, err
 }
 

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,8 +11,10 @@ import (
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/http"
 	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/proof"
 	"github.com/writhq/writ/receipt"
 )
 
@@ -60,8 +63,44 @@ func record(t testing.TB, z *testkit.Zone, blocks int, q *policy.Question) *deci
 	}
 	x.ev = receipt.NewEvidence()
 	x.ev.SetOperation(q.Operation)
-	x.ev.Proof = []byte("proof")
+	x.ev.Proof = x.signed(nil)
 	return x.commit()
+}
+
+// signed returns the proof of level 3 for x's operation, as a gate keeps it; change
+// may alter the request before it is signed.
+func (x *decision) signed(change func(*proof.Message, *proof.Invocation)) []byte {
+	x.t.Helper()
+	a, err := http.Parse(x.q.Operation.Asked)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	digest := x.chain.Digest()
+	m := &proof.Message{Method: a.Method, TargetURI: "https://gate.example/t/" + x.q.Target + a.Path}
+	m.Fields = append(m.Fields, [2]string{proof.FieldCredentialRef, proof.ByteSequence(digest[:])})
+	if a.Body != nil {
+		m.Body, m.HasBody = a.Body.JSON, true
+		m.Fields = append(m.Fields, [2]string{proof.FieldContentType, a.Body.Type})
+	}
+	v := &proof.Invocation{
+		Purpose: x.q.Purpose, JTI: bytes.Repeat([]byte{5}, 16), IssuedAt: x.q.At, Expires: x.q.At + 60, Audience: testkit.Domain,
+	}
+	if change != nil {
+		change(m, v)
+	}
+	k := x.z.Holder(len(x.chain.Delegations))
+	if err := proof.SignHTTP(m, v, k, nil); err != nil {
+		x.t.Fatal(err)
+	}
+	_, base, err := proof.VerifyHTTP(m, k.Public(), nil, v.IssuedAt)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	b, err := proof.Evidence(m, base)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return b
 }
 
 // commit makes the receipt commit to the context and evidence as they are.
@@ -86,6 +125,73 @@ func (x *decision) equal(what string, g audit.Grade) {
 	x.t.Helper()
 	if res, err := x.replay(); err != nil || res.Grade != g {
 		x.t.Errorf("%s: grade %d: %v", what, res.Grade, err)
+	}
+}
+
+// TestHolderSigned shows receipts of level 3 whose proof is none, another's, or for
+// something else: the gate cannot say that the holder asked.
+//
+// SPEC AUDIT-5, PROOF-12
+// R58 A9 A32
+// guard: holder-signature, signed-claims, signed-operation, signed-type
+func TestHolderSigned(t *testing.T) {
+	t.Parallel()
+	z := testkit.NewZone(t)
+	other := testkit.NewZoneWith(t, testkit.Config{Seed: "other"})
+	edit := func(change func(*proof.Signed)) func(*decision) []byte {
+		return func(x *decision) []byte {
+			var s proof.Signed
+			if err := canon.DecodeCBOR(x.ev.Proof, &s); err != nil {
+				t.Fatal(err)
+			}
+			change(&s)
+			b, err := canon.EncodeCBOR(&s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+	}
+	again := func(change func(*proof.Message, *proof.Invocation)) func(*decision) []byte {
+		return func(x *decision) []byte { return x.signed(change) }
+	}
+	for name, forge := range map[string]func(*decision) []byte{
+		"none":               func(*decision) []byte { return nil },
+		"no document":        func(*decision) []byte { return []byte("proof") },
+		"another type":       edit(func(s *proof.Signed) { s.Typ = "writ-signed-http/2" }),
+		"a bit of the base":  edit(func(s *proof.Signed) { s.Base[20] ^= 1 }),
+		"another signature":  edit(func(s *proof.Signed) { s.Signature[3] ^= 1 }),
+		"another body":       edit(func(s *proof.Signed) { s.Body = []byte(`{"order":"8831","amount":2}`) }),
+		"no signature":       edit(func(s *proof.Signed) { s.Signature = nil }),
+		"another method":     again(func(m *proof.Message, _ *proof.Invocation) { m.Method = "PUT" }),
+		"another path":       again(func(m *proof.Message, _ *proof.Invocation) { m.TargetURI += "/2" }),
+		"another target":     again(func(m *proof.Message, _ *proof.Invocation) { m.TargetURI = "https://gate.example/t/bank/v1/refunds" }),
+		"another route":      again(func(m *proof.Message, _ *proof.Invocation) { m.TargetURI = "https://gate.example/r/shop" }),
+		"no path":            again(func(m *proof.Message, _ *proof.Invocation) { m.TargetURI = "https://gate.example" }),
+		"another amount":     again(func(m *proof.Message, _ *proof.Invocation) { m.Body = []byte(`{"order":"8831","amount":9}`) }),
+		"another purpose":    again(func(_ *proof.Message, v *proof.Invocation) { v.Purpose = "fun" }),
+		"another time":       again(func(_ *proof.Message, v *proof.Invocation) { v.IssuedAt, v.Expires = v.IssuedAt-200, v.Expires-200 }),
+		"another policy":     again(func(_ *proof.Message, v *proof.Invocation) { d := canon.Hash(nil); v.Policy = &d }),
+		"lineage":            again(func(_ *proof.Message, v *proof.Invocation) { v.Lineage = []canon.Digest{canon.Hash(nil)} }),
+		"another credential": again(func(m *proof.Message, _ *proof.Invocation) { m.Fields[0][1] = proof.ByteSequence(make([]byte, 32)) }),
+		"another's": func(x *decision) []byte {
+			y := *x
+			y.z = other
+			return y.signed(nil)
+		},
+	} {
+		x := record(t, z, 2, refund(t, z, 1))
+		x.ev.Proof, x.r.Proof = forge(x), canon.Digest{}
+		x.commit()
+		if res, err := x.replay(); !errors.Is(err, audit.ErrDiffers) || res.HolderSigned {
+			t.Errorf("%s: holder signed %t, %v", name, res.HolderSigned, err)
+		}
+	}
+	x := record(t, z, 2, refund(t, z, 1))
+	x.ev.Proof = edit(func(s *proof.Signed) { s.Body = nil })(x) // as if it had been too long
+	x.commit()
+	if res, err := x.replay(); err != nil || res.HolderSigned {
+		t.Errorf("a body that was not kept: holder signed %t, %v", res.HolderSigned, err)
 	}
 }
 

@@ -199,11 +199,8 @@ func VerifyHTTP(m *Message, k sign.PublicKey, cover []string, at int64) (*Invoca
 }
 
 func (m *Message) verifySignature(k sign.PublicKey, base []byte) error {
-	text, ok := m.field(FieldSignature)
-	b64, okP := strings.CutPrefix(text, httpLabel+"=:")
-	b64, okS := strings.CutSuffix(b64, ":")
-	sig, okB := decodeBase64(base64.StdEncoding, b64)
-	if !ok || !okP || !okS || !okB {
+	sig, ok := m.signature()
+	if !ok {
 		return fmt.Errorf("%w: %s is not one byte sequence named %s", ErrProof, FieldSignature, httpLabel)
 	}
 	if err := k.Verify(base, lowS(k, sig)); err != nil { //guard:R5 http-signature

@@ -9,6 +9,8 @@ const (
 	maxLineage         = 16      // receipts cited
 	maxTokenBytes      = 128     // a purpose, audience or idempotency key
 	maxDPoPBytes       = 4 << 10 // bytes of a DPoP proof
+	maxKeptBody        = 256 << 10 // bytes of a body that evidence keeps
+	maxSignedBytes     = 512 << 10 // bytes of a proof in evidence
 	jtiSize            = 16
 	// MaxLifetime is how many seconds a proof may be valid.
 	MaxLifetime = 60

@@ -44,7 +44,11 @@ func (s *Session) ProveHTTP(m *proof.Message, cover []string) (Proof, error) {
 	if inv.Credential != s.chain.Digest() { // holds already where the message names both; other protocols may take them from two places
 		return Proof{}, s.hall.Refuse(op.Deny(op.ProofInvalid, "the proof is for another credential"))
 	}
-	p, err := s.proof(op.Signed, inv, base)
+	kept, err := proof.Evidence(m, base)
+	if err != nil {
+		return Proof{}, s.hall.Refuse(op.Deny(op.ProofInvalid, err.Error()))
+	}
+	p, err := s.proof(op.Signed, inv, kept)
 	p.Replay, p.ReplayEnd = inv.ReplayID(s.Holder()), inv.ReplayUntil()
 	return p, err
 }
