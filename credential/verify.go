@@ -69,7 +69,8 @@ func (c *Chain) Verify(p *policy.Verified, r *policy.Root) (*Verified, error) {
 func (v *Verified) addLimits(i int, t *Terms) {
 	for _, id := range slices.Sorted(maps.Keys(t.Limits)) {
 		key := policy.CounterKey(v.Grant.Alias, "limit\x00"+v.blocks[i].String(), id, 0)
-		v.limits = append(v.limits, policy.Debit{Key: key, ID: id, Limit: t.Limits[id], Until: t.Expires})
+		once := id == policy.UsesID && t.Limits[id] == 1 // what is good for one use must not be good for two after a power loss (A33)
+		v.limits = append(v.limits, policy.Debit{Key: key, ID: id, Limit: t.Limits[id], Until: t.Expires, Hard: once})
 	}
 }
 

@@ -108,6 +108,7 @@ type Request struct {
 	Idem      string        // idempotency key; "" for none
 	Replay    canon.Digest  // of the proof; zero where the channel proves
 	ReplayEnd int64         // Unix seconds
+	Issued    int64         // Unix seconds; when the holder signed; 0 where nothing says so
 	Policy    *canon.Digest // the policy the holder signed for; nil for any
 	Proof     []byte        // as received, for the evidence
 	Bare      bool          // no secret is opened for it
@@ -332,7 +333,7 @@ func (g *Gate) findSecret(ctx context.Context, q *question) *op.Denial {
 
 func (q *question) reservation() *state.Reservation {
 	res := &state.Reservation{
-		At: q.r.At.Unix(), Replay: q.r.Replay, ReplayEnd: q.r.ReplayEnd, Debits: q.answer.Debits,
+		At: q.r.At.Unix(), Replay: q.r.Replay, ReplayEnd: q.r.ReplayEnd, Issued: q.r.Issued, Debits: q.answer.Debits,
 	}
 	if q.r.Idem != "" {
 		res.Operation = q.r.Operation.AskedDigest()

@@ -19,6 +19,7 @@ type Proof struct {
 	Idem      string
 	Replay    canon.Digest
 	ReplayEnd int64
+	Issued    int64 // Unix seconds, of the holder's clock; level 3
 	Policy    *canon.Digest
 	Evidence  []byte // what the holder signed, or the key that the channel proved
 }
@@ -49,7 +50,7 @@ func (s *Session) ProveHTTP(m *proof.Message, cover []string) (Proof, error) {
 		return Proof{}, s.hall.Refuse(op.Deny(op.ProofInvalid, err.Error()))
 	}
 	p, err := s.proof(op.Signed, inv, kept)
-	p.Replay, p.ReplayEnd = inv.ReplayID(s.Holder()), inv.ReplayUntil()
+	p.Replay, p.ReplayEnd, p.Issued = inv.ReplayID(s.Holder()), inv.ReplayUntil(), inv.IssuedAt
 	return p, err
 }
 

@@ -147,7 +147,7 @@ func (s *Session) request(r *Request, bare bool) *gate.Request {
 	return &gate.Request{
 		At: s.hall.Now(), Chain: s.chain, Operation: r.Operation, Denial: r.Denial, Action: r.Action, Target: r.Target,
 		Purpose: r.Proof.Purpose, Level: r.Proof.Level, Lineage: r.Proof.Lineage, Idem: r.Proof.Idem,
-		Replay: r.Proof.Replay, ReplayEnd: r.Proof.ReplayEnd, Policy: r.Proof.Policy, Proof: r.Proof.Evidence, Bare: bare,
+		Replay: r.Proof.Replay, ReplayEnd: r.Proof.ReplayEnd, Issued: r.Proof.Issued, Policy: r.Proof.Policy, Proof: r.Proof.Evidence, Bare: bare,
 	}
 }
 

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/proof"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/seal"
 	"github.com/writhq/writ/sign"
@@ -43,6 +46,7 @@ type Config struct {
 	Log     *slog.Logger
 	TLS     *tls.Config                                              // optional; of listeners
 	Build   string                                                   // optional; in receipts
+	Machine string                                                   // optional, for tests: names one run of the machine
 	Resolve func(ctx context.Context, host string) ([]net.IP, error) // optional
 	Faults  func(ledger.Call) error                                  // optional, for tests: see [ledger.Config]
 	Opener  func(gateway.Opener) gateway.Opener                      // optional, for tests: stands before custody
@@ -125,9 +129,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 // they were decided on.
 func (s *Server) restore(ctx context.Context) error {
 	var seen polog.Position
-	at := s.c.Now().Unix()
+	at, clean := s.c.Now().Unix(), true
 	err := s.ledger.Replay(ctx, func(r *receipt.Receipt) error {
 		s.state.Restore(r, at)
+		if r.Boot != nil {
+			clean = r.Boot.Clean // of the last: this start
+		}
 		if p := r.PolicyLog; p != nil && p.Size > seen.Size {
 			seen = polog.Position{Size: p.Size, Root: p.Root}
 		}
@@ -136,7 +143,49 @@ func (s *Server) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	machine, err := s.machine()
+	if err != nil {
+		return err
+	}
+	known, err := os.ReadFile(filepath.Join(s.c.Dir, machineFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	switch {
+	case clean:
+		err = s.settle()
+	case machine == nil || !bytes.Equal(known, machine): //guard:A33 power-lost
+		s.state.Lost(at + proof.Skew) // what a holder's fast clock can have said; until a clean end, each start is one more
+	}
+	if err != nil {
+		return err
+	}
 	return s.log.Require(ctx, seen)
+}
+
+// machineFile names the run of the machine in which nothing was lost so far: a
+// process that is killed loses no receipt that the kernel had, a machine may.
+const machineFile = "machine"
+
+// machine returns what names this run of the machine; nil where nothing does.
+func (s *Server) machine() ([]byte, error) {
+	if s.c.Machine != "" {
+		return []byte(s.c.Machine), nil
+	}
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// settle notes that nothing was lost up to now in this run of the machine.
+func (s *Server) settle() error {
+	machine, err := s.machine()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.c.Dir, machineFile), machine, 0o600)
 }
 
 func (s *Server) assemble(now func() int64) error {

@@ -28,6 +28,7 @@ type Reservation struct {
 	At        int64        // Unix seconds
 	Replay    canon.Digest // zero: the channel keeps proofs from being replayed
 	ReplayEnd int64        // Unix seconds until which Replay is remembered
+	Issued    int64        // Unix seconds; what the holder's clock said when it signed; 0: not said
 	Debits    []policy.Debit
 	Idem      canon.Digest // scope of the idempotency key; zero: none
 	IdemEnd   int64
@@ -43,6 +44,7 @@ type State struct {
 	idem     map[canon.Digest]idempotency // guarded by mu
 	released map[canon.Digest]struct{}    // guarded by mu; secrets that were given out in the clear
 	swept    int64                        // guarded by mu; Unix seconds
+	lost     int64                        // guarded by mu; Unix seconds; uses until then may have been forgotten
 }
 
 type counter struct {
@@ -93,6 +95,9 @@ func (s *State) check(r *Reservation) *Refusal {
 	if !r.Replay.IsZero() {
 		if _, used := s.replay[r.Replay]; used { //guard:R18 replay-used
 			return refuse(op.Replayed, "this proof was used before; sign a new one for each request")
+		}
+		if r.Issued != 0 && r.Issued <= s.lost { //guard:A33 replay-lost
+			return refuse(op.Replayed, "the gate lost power, and proofs from before may have been used; sign a new one")
 		}
 		if r.ReplayEnd <= s.swept { //guard:A14 replay-end
 			return refuse(op.Replayed, "this proof is too old to be told from a replay")
@@ -283,6 +288,14 @@ func (s *State) Restore(r *receipt.Receipt, at int64) {
 			s.debit(d.Key, sign*int64(d.Amount), d.End)
 		}
 	}
+}
+
+// Lost says that uses up to the time at, in Unix seconds, may have been forgotten:
+// proofs that were signed until then are refused. SPEC STATE-6.
+func (s *State) Lost(at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = max(s.lost, at)
 }
 
 // Used returns what the counter stands at.

@@ -41,7 +41,8 @@ type Config struct {
 	Doors    []Door
 	Faults   func(ledger.Call) error
 	Opener   func(gateway.Opener) gateway.Opener
-	NoSecret bool // none is sealed
+	NoSecret bool   // none is sealed
+	Machine  string // see [server.Config]
 	Resolve  func(ctx context.Context, host string) ([]net.IP, error)
 }
 
@@ -152,7 +153,7 @@ func (g *Gate) Open() (*server.Server, error) {
 		Dir: g.Dir, Keyring: g.Keyring(), Roots: []*sign.Envelope{g.RootEnvelope}, Now: g.Clock.Now,
 		Log: slog.New(slog.NewJSONHandler(g.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TLS: &tls.Config{Certificates: []tls.Certificate{g.cert}}, Build: "test",
-		Resolve: g.c.Resolve, Faults: g.c.Faults, Opener: g.c.Opener,
+		Resolve: g.c.Resolve, Faults: g.c.Faults, Opener: g.c.Opener, Machine: g.c.Machine,
 	})
 }
 
