@@ -37,6 +37,41 @@ const (
 	ResponseStopped   Code = "response_stopped" // permitted and done; what the target answered is held back
 )
 
+// advice is what the holder of a credential can do about a denial, where the place
+// that denies knows nothing better.
+var advice = map[Code]string{
+	CredentialInvalid: "get a new credential from its issuer; writ show FILE says what is in this one",
+	ProofRequired:     "prove the holder's key: sign the request, or use a TLS client certificate over it",
+	ProofInvalid:      "sign the request again, with the key that the credential's last block names",
+	ProofInsufficient: "sign the whole request (level 3)",
+	Replayed:          "sign a new proof for each request",
+	IdemConflict:      "use a new idempotency key for another operation",
+	IdemInProgress:    "wait for the first use to end",
+	IdemDone:          "nothing: it was done under this key",
+	OperationInvalid:  "send the request in its plain form; the reason says what cannot be mapped",
+	NotDeclared:       "keep to the operations, targets and members that the policy lists; writ policy show ALIAS",
+	PurposeInvalid:    "name a purpose that both policy and credential list; writ policy show ALIAS, writ show FILE",
+	NotPermitted:      "see which rules there are, writ policy show ALIAS, and ask for what one permits",
+	Forbidden:         "see the rule that is named, writ policy show ALIAS; ask its owners if it should be otherwise",
+	RuleError:         "tell the policy's owners which rule it is: it cannot be evaluated for this request",
+	QuotaExceeded:     "wait until the limit's window ends, ask for less, or get a new credential",
+	ApprovalRequired:  "have the approval that is named given first",
+	LineageMissing:    "do first what the policy demands, and cite its receipt",
+	Revoked:           "get a new credential: this one does not come back",
+	PolicyUnknown:     "ask for a policy of this alias to be put in force",
+	PolicyChanged:     "read the policy that is in force, writ policy show ALIAS, and sign again",
+	PolicyExpired:     "ask the policy's owners for a successor",
+	PolicyStale:       "try again; if it stays, the gate cannot reach its policy log",
+	StateUnavailable:  "try again; if it stays, see the gate's log",
+	SecretUnavailable: "ask a sealer to seal the secret: writ secret put",
+	TargetRefused:     "try again; if it stays, the target is down or is not what the policy pins",
+	OutcomeUnknown:    "look at the target before you repeat the call",
+	ResponseStopped:   "look at the target before you repeat the call",
+}
+
+// Advice returns what a holder can do about c, in one sentence without a point.
+func (c Code) Advice() string { return advice[c] }
+
 // A Denial is a no: a valid, recorded result. It is the only error that is
 // shown to a caller in detail; every other error is shown as "not decided", and
 // is a no as well.

@@ -108,10 +108,8 @@ func (z *Zone) CredentialRevoked(c *credential.Verified) bool {
 		return false
 	}
 	blocks, keys := c.Revocable()
-	for _, b := range blocks {
-		if z.revokedFor(c.Grant.Alias, revocation{RevokeBlock, b}) || z.revokedFor(c.Grant.Alias, revocation{RevokeCredential, b}) { //guard:R43 ancestor-block-revoked
-			return true
-		}
+	if z.BlocksRevoked(c.Grant.Alias, blocks) { //guard:R43 ancestor-block-revoked
+		return true
 	}
 	for _, k := range keys {
 		if z.Revoked(RevokeKey, canon.Digest(k)) { //guard:R43 ancestor-key-revoked
@@ -119,6 +117,14 @@ func (z *Zone) CredentialRevoked(c *credential.Verified) bool {
 		}
 	}
 	return z.issuerRevoked(c)
+}
+
+// BlocksRevoked reports whether one of the blocks of a credential of the alias is
+// revoked. SPEC ZONE-7.
+func (z *Zone) BlocksRevoked(alias string, blocks []canon.Digest) bool {
+	return slices.ContainsFunc(blocks, func(b canon.Digest) bool {
+		return z.revokedFor(alias, revocation{RevokeBlock, b}) || z.revokedFor(alias, revocation{RevokeCredential, b})
+	})
 }
 
 // issuerRevoked reports whether c does not hold any more because a key of one of

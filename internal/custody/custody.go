@@ -89,11 +89,12 @@ func (c *Custody) Open(ctx context.Context, p *permit.Permit) (secret.Bytes, err
 	if err := c.spend(p); err != nil {
 		return secret.Bytes{}, err
 	}
-	if err := c.checkIntent(p); err != nil {
+	r, err := c.checkIntent(p)
+	if err != nil {
 		return secret.Bytes{}, err
 	}
 	forgets := c.forgotten()
-	src, err := c.source(p)
+	src, err := c.source(p, r)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -113,11 +114,11 @@ func (c *Custody) Check(p *permit.Permit) error {
 	if err := c.spend(p); err != nil {
 		return err
 	}
-	if err := c.checkIntent(p); err != nil {
+	r, err := c.checkIntent(p)
+	if err != nil {
 		return err
 	}
-	var err error
-	viewErr := c.c.Laws.View(func(z *zone.Zone) { _, err = c.inForce(z, p) })
+	viewErr := c.c.Laws.View(func(z *zone.Zone) { _, err = c.inForce(z, p, r) })
 	if viewErr != nil {
 		return fmt.Errorf("%w: %w", ErrPermit, viewErr)
 	}
@@ -151,13 +152,13 @@ func (c *Custody) spend(p *permit.Permit) error {
 }
 
 // checkIntent compares p with the intent in the ledger.
-func (c *Custody) checkIntent(p *permit.Permit) error {
+func (c *Custody) checkIntent(p *permit.Permit) (*receipt.Receipt, error) {
 	r, ok := c.c.Intents.OpenIntent(receipt.Ref{Epoch: p.Intent.Epoch, Seq: p.Intent.Seq, Digest: p.Intent.Digest})
 	if !ok { //guard:R59 permit-intent
-		return fmt.Errorf("%w: the ledger has no open intent for it", ErrPermit)
+		return nil, fmt.Errorf("%w: the ledger has no open intent for it", ErrPermit)
 	}
 	if r.Zone != p.Zone || r.Policy != p.Policy || r.Alias != p.Alias || r.Target != p.Target { //guard:A3 permit-agrees
-		return fmt.Errorf("%w: it differs from its intent", ErrPermit)
+		return nil, fmt.Errorf("%w: it differs from its intent", ErrPermit)
 	}
 	var want receipt.SecretRef
 	if p.SecretID != "" {
@@ -168,9 +169,9 @@ func (c *Custody) checkIntent(p *permit.Permit) error {
 		have = *r.Secret
 	}
 	if have != want { //guard:A3 permit-secret-agrees
-		return fmt.Errorf("%w: it names another secret than its intent", ErrPermit)
+		return nil, fmt.Errorf("%w: it names another secret than its intent", ErrPermit)
 	}
-	return nil
+	return r, nil
 }
 
 // A source is what is needed to open one secret, from custody's own replay.
@@ -188,9 +189,9 @@ func (s *source) key() opening { return opening{s.record.Sealed, s.policy.ID()} 
 func (s *source) statement() (*seal.Signed, error) { return seal.ParseStatement(s.record.Statement) }
 
 // source rechecks policy, revocation and secret.
-func (c *Custody) source(p *permit.Permit) (src source, err error) {
+func (c *Custody) source(p *permit.Permit, r *receipt.Receipt) (src source, err error) {
 	viewErr := c.c.Laws.View(func(z *zone.Zone) {
-		src.policy, err = c.inForce(z, p)
+		src.policy, err = c.inForce(z, p, r)
 		if err != nil {
 			return
 		}
@@ -208,8 +209,9 @@ func (c *Custody) source(p *permit.Permit) (src source, err error) {
 }
 
 // inForce returns p's policy if it is what decides for its alias now, the root is
-// in time, and neither the policy nor this gate is revoked.
-func (c *Custody) inForce(z *zone.Zone, p *permit.Permit) (*policy.Verified, error) {
+// in time, and neither the policy nor this gate nor a block that the intent r names
+// is revoked.
+func (c *Custody) inForce(z *zone.Zone, p *permit.Permit, r *receipt.Receipt) (*policy.Verified, error) {
 	v, ok := z.InForce(p.Alias)
 	if !ok || v.ID() != p.Policy { // under any other policy it would not decrypt either
 		return nil, fmt.Errorf("%w: its policy is no longer in force", ErrPermit)
@@ -219,6 +221,9 @@ func (c *Custody) inForce(z *zone.Zone, p *permit.Permit) (*policy.Verified, err
 	}
 	if z.Revoked(zone.RevokePolicy, p.Policy) || z.Revoked(zone.RevokeGate, canon.Hash([]byte(c.c.Gate))) { //guard:R28 open-revoked
 		return nil, fmt.Errorf("%w: its policy or this gate is revoked", ErrPermit)
+	}
+	if z.BlocksRevoked(p.Alias, r.Blocks) { //guard:A3 R28 open-block-revoked
+		return nil, fmt.Errorf("%w: its credential is revoked", ErrPermit)
 	}
 	return v, nil
 }
@@ -338,10 +343,11 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 	if err := c.spend(p); err != nil {
 		return nil, nil, err
 	}
-	if err := c.checkIntent(p); err != nil {
+	r, err := c.checkIntent(p)
+	if err != nil {
 		return nil, nil, err
 	}
-	src, target, err := c.resealSource(p)
+	src, target, err := c.resealSource(p, r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -373,10 +379,10 @@ func (c *Custody) Reseal(ctx context.Context, p *permit.Permit) ([]byte, *zone.S
 
 // resealSource returns the secret under the ancestor it is sealed under, and the
 // policy in force.
-func (c *Custody) resealSource(p *permit.Permit) (src source, target *policy.Verified, err error) {
+func (c *Custody) resealSource(p *permit.Permit, r *receipt.Receipt) (src source, target *policy.Verified, err error) {
 	viewErr := c.c.Laws.View(func(z *zone.Zone) {
 		src.root = z.Root()
-		target, err = c.inForce(z, p)
+		target, err = c.inForce(z, p, r)
 		if err != nil {
 			return
 		}

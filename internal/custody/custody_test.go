@@ -123,7 +123,7 @@ func (w *world) permit() *permit.Permit {
 	n := nonces.Add(1)
 	ref := receipt.Ref{Epoch: 1, Seq: n, Digest: canon.Hash(fmt.Append(nil, n))}
 	w.intents[ref] = &receipt.Receipt{
-		Zone: w.Root.Zone(), Policy: p.ID(), Alias: testkit.Alias, Target: testkit.Target,
+		Zone: w.Root.Zone(), Policy: p.ID(), Alias: testkit.Alias, Target: testkit.Target, Blocks: []canon.Digest{{7}, {8}},
 		Secret: &receipt.SecretRef{Blob: w.sealed, ID: testkit.SecretID, Version: 1},
 	}
 	return &permit.Permit{
@@ -189,7 +189,7 @@ func TestOnePermitManyThreads(t *testing.T) {
 // CUST-2.
 //
 // R5 R16 R18 R28 R29 R59 A3 A5
-// guard: open-root-in-time, permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-revoked
+// guard: open-root-in-time, permit-zero, permit-expired, permit-intent, permit-agrees, permit-secret-agrees, open-active-version, open-revoked, open-block-revoked
 func TestBadPermits(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, p *permit.Permit){
@@ -219,6 +219,8 @@ func TestBadPermits(t *testing.T) {
 		"another blob":   func(_ *world, p *permit.Permit) { p.Sealed[0] ^= 1 },
 		"policy revoked": func(w *world, _ *permit.Permit) { w.revoke(zone.RevokePolicy, w.Policy.ID()) },
 		"gate revoked":   func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeGate, canon.Hash([]byte("gate-1"))) },
+		"block revoked":  func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeBlock, canon.Digest{8}) },
+		"grant revoked":  func(w *world, _ *permit.Permit) { w.revoke(zone.RevokeCredential, canon.Digest{7}) },
 		"root expired": func(w *world, p *permit.Permit) {
 			w.now += 200 * 86400
 			p.Expires = w.now + permit.MaxLifetime

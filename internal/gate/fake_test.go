@@ -208,8 +208,8 @@ func (w *world) mustDeny(r *gate.Request, want op.Code) *op.Denial {
 	if d.Code != want {
 		w.t.Errorf("denied: %s: %s; want %s", d.Code, d.Reason, want)
 	}
-	if d.Receipt.IsZero() {
-		w.t.Error("the denial has no receipt")
+	if d.Receipt.IsZero() || d.Next == "" {
+		w.t.Error("the denial has no receipt, or says nothing of what to do")
 	}
 	return d
 }

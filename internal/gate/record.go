@@ -149,7 +149,9 @@ func (g *Gate) deny(ctx context.Context, q *question, d *op.Denial, ref *state.R
 		return fmt.Errorf("%w: record denial: %w", ErrGate, err)
 	}
 	out := *d
-	out.Receipt = recorded.Digest
+	if out.Receipt = recorded.Digest; out.Next == "" {
+		out.Next = d.Code.Advice()
+	}
 	return &out
 }
 

@@ -216,6 +216,9 @@ func (h *Hall) keep(c known) {
 // Refuse counts a refusal of someone who is not known, and returns it. SPEC HALL-8.
 func (h *Hall) Refuse(d *op.Denial) *op.Denial {
 	h.c.Tally(d.Code)
+	if d.Next == "" {
+		d.Next = d.Code.Advice()
+	}
 	return d
 }
 
