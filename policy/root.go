@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/canon"
@@ -42,7 +43,8 @@ type RootDocument struct {
 	PolicyLog  Log                  `json:"policy_log"`
 	Gates      []Gate               `json:"gates"`
 	Ceilings   Ceilings             `json:"ceilings"`
-	Algorithms []string             `json:"algorithms"` // that artifacts of the zone may use
+	Algorithms []string             `json:"algorithms"`       // that artifacts of the zone may use
+	Barred     []string             `json:"barred,omitempty"` // versions of mappers that decide nothing any more, such as http/1
 }
 
 // A Principal is a person or service, with its keys and the subjects it is.
@@ -141,6 +143,7 @@ func (d *RootDocument) check() error {
 		{"gates", d.checkGates},
 		{"ceilings", d.checkCeilings},
 		{"algorithms", d.checkAlgorithms},
+		{"barred", d.checkBarred},
 	})
 }
 
@@ -234,6 +237,30 @@ func (d *RootDocument) checkAlgorithms() error {
 		return fmt.Errorf("none is permitted, so no key counts")
 	}
 	return uniqueNames(d.Algorithms, func(a *string) string { return *a })
+}
+
+func (d *RootDocument) checkBarred() error {
+	for i, b := range d.Barred {
+		typ, version, ok := strings.Cut(b, "/")
+		n, err := strconv.Atoi(version)
+		if !ok || law.CheckName(typ) != nil || err != nil || n < 1 || strconv.Itoa(n) != version || i >= maxListed || slices.Contains(d.Barred[:i], b) {
+			return fmt.Errorf("entry %d: want an operation type and a version, such as http/1, each once", i)
+		}
+	}
+	return nil
+}
+
+// Bars returns the version of a mapper that l names and r bars, "" if there is
+// none. A fault in a mapper cannot be mended under the same version: receipts
+// would no longer be recomputed (A40). SPEC ROOT-6.
+func (r *Root) Bars(l Language) string {
+	for _, b := range r.doc.Barred {
+		typ, version, _ := strings.Cut(b, "/")
+		if n, ok := l.Mappers[typ]; ok && strconv.Itoa(n) == version {
+			return b
+		}
+	}
+	return ""
 }
 
 func sortedKeys[V any](m map[string]V) []string {

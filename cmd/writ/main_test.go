@@ -258,7 +258,7 @@ func tell(t *testing.T, file string) {
 // The whole path by hand, from nothing to a verified receipt.
 func TestByHand(t *testing.T) { story(t, "byhand") }
 
-// guard: control-sealed, local-only, node-pin-fixed, private-files, config-unknown-field, config-tls-required
+// guard: control-sealed, local-only, node-pin-fixed, private-files, config-unknown-field, config-names, config-tls-required
 func TestSealedStart(t *testing.T) { story(t, "sealed") }
 
 // guard: reader-only, reader-listed

@@ -41,7 +41,12 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*policy.Document)) *world {
 	t.Helper()
-	w := &world{Zone: testkit.NewZoneWith(t, testkit.Config{Policy: change}), t: t, state: state.New(), fresh: testkit.Now, floor: testkit.Now}
+	return newWorldWith(t, testkit.Config{Policy: change})
+}
+
+func newWorldWith(t testing.TB, c testkit.Config) *world {
+	t.Helper()
+	w := &world{Zone: testkit.NewZoneWith(t, c), t: t, state: state.New(), fresh: testkit.Now, floor: testkit.Now}
 	var err error
 	if w.zone, err = zone.New(w.Root.Zone(), []*sign.Envelope{w.RootEnvelope}, testkit.Now); err != nil {
 		t.Fatal(err)

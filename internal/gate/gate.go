@@ -282,6 +282,9 @@ func (g *Gate) standing(z *zone.Zone, c *credential.Chain, at int64) (*policy.Ve
 	if z.Revoked(zone.RevokePolicy, p.ID()) { //guard:R28 policy-revoked
 		return p, nil, op.Deny(op.Revoked, "the policy is revoked")
 	}
+	if b := z.Root().Bars(p.Document().Language); b != "" { //guard:A40 mapper-barred
+		return p, nil, op.Deny(op.PolicyExpired, "the root bars "+b+", which the policy is written for; put one for a newer version in force")
+	}
 	if z.Revoked(zone.RevokeGate, canon.Hash([]byte(g.c.ID))) { //guard:R28 gate-revoked
 		return p, nil, op.Deny(op.Revoked, "this gate is revoked")
 	}

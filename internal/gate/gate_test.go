@@ -171,6 +171,23 @@ func TestSuccession(t *testing.T) {
 	}
 }
 
+// TestBarred shows a root that bars a version of a mapper: that of the policy, and
+// another.
+//
+// SPEC ROOT-6
+// A40
+// guard: mapper-barred
+func TestBarred(t *testing.T) {
+	t.Parallel()
+	for barred, want := range map[string]op.Code{"http/1": op.PolicyExpired, "http/2": "", "sql/1": ""} {
+		w := newWorldWith(t, testkit.Config{Root: func(d *policy.RootDocument) { d.Barred = []string{barred} }})
+		_, d := w.decide(w.request(w.Credential(t, 1)))
+		if d == nil && want != "" || d != nil && d.Code != want {
+			t.Errorf("%s: %v", barred, d)
+		}
+	}
+}
+
 // TestHolds shows what ends an act that was permitted.
 //
 // SPEC GATE-7

@@ -10,7 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
+
+	"github.com/writhq/writ/canon"
 )
 
 // A File is the configuration of a server process. It names files that hold
@@ -55,6 +58,9 @@ func ReadFile(name string) (*File, error) {
 	if len(b) > maxConfigBytes {
 		return nil, fmt.Errorf("%w: configuration: %d bytes; at most %d", ErrServer, len(b), maxConfigBytes)
 	}
+	if err := plainNames(b); err != nil { //guard:R11 config-names
+		return nil, fmt.Errorf("%w: configuration: %w", ErrServer, err)
+	}
 	f := File{name: name}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields() //guard-call:R11 config-unknown-field
@@ -73,6 +79,33 @@ func ReadFile(name string) (*File, error) {
 		}
 	}
 	return &f, nil
+}
+
+// plainNames refuses an object with a name twice, or not in lower case: the decoder
+// takes "Data" for "data", and the last of two.
+func plainNames(b []byte) error {
+	v, err := canon.ParseJSON(b)
+	if err != nil {
+		return err
+	}
+	var walk func(v *canon.Value) error
+	walk = func(v *canon.Value) error {
+		for i := range v.Items {
+			if err := walk(&v.Items[i]); err != nil {
+				return err
+			}
+		}
+		for i := range v.Members {
+			if n := v.Members[i].Name; n != strings.ToLower(n) {
+				return fmt.Errorf("unknown field %q: names are in lower case", n)
+			}
+			if err := walk(&v.Members[i].Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return walk(v)
 }
 
 func (f *File) check() error {
