@@ -283,7 +283,8 @@ func documented(page string) (script string, n int) {
 	replace := strings.NewReplacer("127.0.0.1:8443", "$GATE", "127.0.0.1:8444", "$CONTROL",
 		"--origin https://api.example.com", "--origin $UPSTREAM --pin $PIN --private",
 		"key new ", "key new --insecure-plaintext ", "writ init ", "writ init --insecure-plaintext-keys ",
-		"writ unseal", "writ unseal --keyring-passphrase-file pass.txt")
+		"writ unseal", "writ unseal --keyring-passphrase-file pass.txt", "writ passphrase ", "writ passphrase --new-passphrase-file pass.txt ",
+		"key passphrase ", "key passphrase --new-passphrase-file pass.txt ")
 	for i, block := range strings.Split(page, "```") {
 		text, ok := strings.CutPrefix(block, "sh\n")
 		if i%2 == 0 || !ok {
@@ -360,7 +361,7 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 // A story that is not told would show nothing.
 func TestEveryStoryIsTold(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) != 10 {
+	if err != nil || len(files) != 11 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 }

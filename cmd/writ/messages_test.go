@@ -64,6 +64,8 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(writeFile(ts.MkAbs(args[2]), ts.ReadFile(args[1])[:n]))
 }
 
+func TestPassphrase(t *testing.T) { story(t, "passphrase") }
+
 // guard: data-lock
 func TestPorts(t *testing.T) { story(t, "ports") }
 

@@ -1,5 +1,5 @@
 // Package machine holds the commands of whoever runs a server: init, server,
-// unseal, status, backup, restore, doctor.
+// unseal, status, passphrase, backup, restore, doctor.
 package machine
 
 import (
@@ -22,7 +22,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(sh *shell.Shell) []*cobra.Command {
-	return []*cobra.Command{initCommand(sh), serverCommand(sh), unseal(sh), status(sh), backup(sh), restore(sh), doctor(sh)}
+	return []*cobra.Command{initCommand(sh), serverCommand(sh), unseal(sh), status(sh), passphrase(sh), backup(sh), restore(sh), doctor(sh)}
 }
 
 func initCommand(sh *shell.Shell) *cobra.Command {
@@ -253,6 +253,56 @@ func showStatus(sh *shell.Shell, s *api.Status) {
 	sh.Say("root     %s, version %d, until %s", s.Zone, s.RootVersion, shell.Date(s.RootExpires))
 	sh.Say("ledger   %d receipts, epoch %d", s.Receipts, s.Epoch)
 	sh.Say("zone     %d policies, %d secrets, %d entries in the policy log", s.Policies, s.Secrets, s.PolicyEntries)
+}
+
+func passphrase(sh *shell.Shell) *cobra.Command {
+	var data, old, fresh string
+	cmd := shell.Command{
+		Use: "passphrase", Short: "Change the passphrase of a server's keys, while it is stopped",
+		Long: "Wraps the keys in the data folder under a new passphrase; they stay the same. Keys in the\nclear get their first one. Whatever happens meanwhile, the old or the new passphrase opens\n" +
+			"them. Backups keep the passphrase that they were made with.",
+		Example: "  writ passphrase --data writ/data\n  writ passphrase --data writ/data --keyring-passphrase-file old.txt --new-passphrase-file new.txt",
+		Run: func(context.Context, []string) error {
+			if data == "" {
+				return shell.Usage("name the data folder: --data FOLDER")
+			}
+			h, err := server.HoldKeyring(data)
+			if err != nil {
+				return err
+			}
+			defer h.Release()
+			return rewrap(sh, h, old, fresh)
+		},
+	}.Cobra()
+	cmd.Flags().StringVar(&data, "data", "", "data folder of the server")
+	cmd.Flags().StringVar(&old, "keyring-passphrase-file", "", "file with the passphrase so far; without it, it is asked for")
+	cmd.Flags().StringVar(&fresh, "new-passphrase-file", "", "file with the new passphrase; without it, it is asked for")
+	return cmd
+}
+
+func rewrap(sh *shell.Shell, h *server.HeldKeyring, old, fresh string) error {
+	was, err := secret.Bytes{}, error(nil)
+	plain := h.Insecure()
+	if !plain {
+		if was, err = sh.Passphrase(keyringAsk(old, false)); err != nil {
+			return err
+		}
+		defer was.Wipe()
+	}
+	p, err := sh.Passphrase(shell.Ask{What: "new passphrase of the server's keys", File: fresh, Flag: "--new-passphrase-file", Fresh: true})
+	if err != nil {
+		return err
+	}
+	defer p.Wipe()
+	if err := h.Rewrap(was, p); err != nil {
+		return err
+	}
+	if plain {
+		sh.Note("note: the keys were in the clear until now: backups and the disk may still hold them so")
+	}
+	return sh.Result(map[string]bool{"changed": true}, func() {
+		sh.Say("changed: writ unseal takes the new passphrase from now on. next: make a backup; those before open with the passphrase before")
+	})
 }
 
 func backup(sh *shell.Shell) *cobra.Command {

@@ -16,7 +16,7 @@ import (
 // Commands returns the commands of this package.
 func Commands(sh *shell.Shell) []*cobra.Command {
 	return []*cobra.Command{
-		shell.Group("key", "Keys of people, services and agents", keyNew(sh), keyShow(sh)),
+		shell.Group("key", "Keys of people, services and agents", keyNew(sh), keyShow(sh), keyPassphrase(sh)),
 		shell.Group("root", "The root: who may do what in a zone", rootNew(sh), rootSign(sh), rootShow(sh), rootPublish(sh)),
 	}
 }
@@ -139,6 +139,39 @@ func keyShow(sh *shell.Shell) *cobra.Command {
 			})
 		},
 	}.Cobra()
+}
+
+func keyPassphrase(sh *shell.Shell) *cobra.Command {
+	var fresh string
+	cmd := shell.Command{
+		Use: "passphrase FILE", Short: "Change the passphrase of a key file",
+		Long:    "Wraps the key under a new passphrase; it stays the same key. One in the clear gets its first\npassphrase. Copies of the file keep the passphrase that they have.",
+		Example: "  writ key passphrase ana.key\n  writ key passphrase ana.key --passphrase-file old.txt --new-passphrase-file new.txt", Args: cobra.ExactArgs(1),
+		Run: func(_ context.Context, args []string) error {
+			k, err := sh.Key(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := sh.Passphrase(shell.Ask{What: "new passphrase of " + args[0], File: fresh, Flag: "--new-passphrase-file", Fresh: true})
+			if err != nil {
+				return err
+			}
+			defer p.Wipe()
+			b, err := identity.WrapKey(k, p)
+			if err != nil {
+				return err
+			}
+			if again, err := identity.UnwrapKey(b, p); err != nil || again.Public() != k.Public() { // what does not open must not replace what does
+				return shell.Fail("try again; the file is as it was", "the new file would not open")
+			}
+			if err := shell.WriteOver(args[0], b); err != nil {
+				return err
+			}
+			return sh.Result(describe(k.Public(), false), func() { sh.Say("%s is wrapped by the new passphrase; the key is the same: %s", args[0], k.Public()) })
+		},
+	}.Cobra()
+	cmd.Flags().StringVar(&fresh, "new-passphrase-file", "", "file with the new passphrase; without it, it is asked for")
+	return cmd
 }
 
 // list splits a list at commas.

@@ -167,14 +167,39 @@ func Group(use, short string, sub ...*cobra.Command) *cobra.Command {
 	return g
 }
 
-// WriteOver replaces the content of a file: whole, or not at all.
+// WriteOver replaces the content of a file durably: whole, or not at all. It keeps
+// who may read it; a new file may be read by all. A link stays one.
 func WriteOver(name string, data []byte) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return fmt.Errorf("%w: %w", ErrShell, err)
+	mode := os.FileMode(0o644)
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
 	}
-	if err := os.Rename(tmp, name); err != nil {
-		return fmt.Errorf("%w: %w", ErrShell, err)
+	if st, err := os.Stat(name); err == nil {
+		mode = st.Mode().Perm()
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return because(err, "see to it that this user may write to the folder", "%s cannot be written: %s", name, plain(err))
+	}
+	defer os.Remove(f.Name()) // gone already if all went well
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(name))
+	}
+	if err != nil {
+		return because(err, "see to it that there is space on the disk; the file is as it was", "%s cannot be written: %s", name, plain(err))
 	}
 	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
