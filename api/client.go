@@ -184,6 +184,13 @@ func (c *Client) Secrets(ctx context.Context) ([]SecretInfo, error) {
 	return out, c.get(ctx, "/v1/secrets", &out)
 }
 
+// CheckSecrets says of each active secret whether the gate could open it; it takes
+// the Unix socket.
+func (c *Client) CheckSecrets(ctx context.Context) ([]SecretCheck, error) {
+	var out []SecretCheck
+	return out, c.get(ctx, "/v1/secrets/check", &out)
+}
+
 // Policies returns the policies in force.
 func (c *Client) Policies(ctx context.Context) ([]PolicyInfo, error) {
 	var out []PolicyInfo

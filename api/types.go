@@ -99,6 +99,23 @@ type SecretInfo struct {
 	Sealed  canon.Digest `json:"sealed"`
 }
 
+// The results of a check of a secret.
+const (
+	CheckOpens     = "opens"         // the gate's key opens it, as far as that is known without the value
+	CheckDoesNot   = "does_not_open" // Detail says why
+	CheckElsewhere = "elsewhere"     // it is sealed to another group of gates
+)
+
+// A SecretCheck says whether a gate could open the active version of a secret. No
+// value is decrypted for it.
+type SecretCheck struct {
+	Alias   string `json:"alias"`
+	ID      string `json:"id"`
+	Version int64  `json:"version"`
+	Result  string `json:"result"`
+	Detail  string `json:"detail,omitempty"`
+}
+
 // A SecretUpload is a new version of a secret: sealed bytes, which the server
 // cannot read, and the signed record that names them.
 type SecretUpload struct {

@@ -255,55 +255,89 @@ type Value struct {
 //
 // Source: RFC 9180, "Encryption to a Public Key". SPEC SEAL-3, SEAL-4, SEAL-5.
 func Open(k GateKey, p *policy.Verified, st *Signed, sealed []byte) (*Value, error) {
-	b, h, err := parse(sealed)
-	if err != nil || p == nil || st == nil || k.open == nil {
+	b, i, err := find(k, p, st, sealed)
+	if err != nil {
 		return nil, ErrOpen
 	}
+	v, err := decrypt(k, binding(p, b.Header), b, i)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	if st.Statement.Commitment != commitment(v) { //guard:R1 open-commitment
+		v.Secret.Wipe()
+		return nil, ErrOpen
+	}
+	return v, nil
+}
+
+// CheckKey returns nil if k opens the sealed bytes under p, as far as that can be
+// said without the secret: the wrap for k opens, and holds the key that the blob
+// commits to. The text is not decrypted. Otherwise it returns [ErrOpen].
+func CheckKey(k GateKey, p *policy.Verified, st *Signed, sealed []byte) error {
+	b, i, err := find(k, p, st, sealed)
+	if err != nil {
+		return ErrOpen
+	}
+	key, _, err := textKey(k, binding(p, b.Header), b, i)
+	clear(key)
+	if err != nil {
+		return ErrOpen
+	}
+	return nil
+}
+
+// find returns the parts of sealed, and which of the recipients k is.
+func find(k GateKey, p *policy.Verified, st *Signed, sealed []byte) (*blob, int, error) {
+	b, h, err := parse(sealed)
+	if err != nil || p == nil || st == nil || k.open == nil {
+		return nil, 0, ErrOpen
+	}
 	if p.ID().IsZero() || p.Zone().IsZero() { //guard:R1 open-zero-policy
-		return nil, ErrOpen // a policy that nobody verified
+		return nil, 0, ErrOpen // a policy that nobody verified
 	}
 	s := st.Statement
 	if h.Statement != st.Digest() { //guard:R1 open-statement
-		return nil, ErrOpen
+		return nil, 0, ErrOpen
 	}
 	if h.Alias != s.Alias || h.ID != s.ID || h.Version != s.Version || h.Kind != s.Kind { //guard:A4 open-identity
-		return nil, ErrOpen
+		return nil, 0, ErrOpen
 	}
-	h0 := binding(p, b.Header)
 	for i, r := range h.Recipients {
-		if r.KeyID != k.id || r.KEM != kemXWing {
-			continue
+		if r.KeyID == k.id && r.KEM == kemXWing {
+			return b, i, nil
 		}
-		v, err := decrypt(k, h0, b, i)
-		if err != nil {
-			return nil, ErrOpen
-		}
-		if s.Commitment != commitment(v) { //guard:R1 open-commitment
-			v.Secret.Wipe()
-			return nil, ErrOpen
-		}
-		return v, nil
 	}
-	return nil, ErrOpen
+	return nil, 0, ErrOpen
 }
 
-func decrypt(k GateKey, h0 [sha256.Size]byte, b *blob, i int) (*Value, error) {
+// textKey unwraps the key of the text for recipient i, and returns it with the
+// commitment to it, which holds. The caller clears the key.
+func textKey(k GateKey, h0 [sha256.Size]byte, b *blob, i int) (key, commit []byte, err error) {
 	dek, err := k.open(b.Wraps[i].Enc, b.Wraps[i].Key, wrapInfo(h0), wrapAAD(b.Commit, i))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer clear(dek)
 	if len(dek) != keySize {
-		return nil, ErrOpen
+		return nil, nil, ErrOpen
 	}
-	key, commit, err := derive(dek, h0)
+	key, commit, err = derive(dek, h0)
+	if err != nil {
+		return nil, nil, err
+	}
+	if subtle.ConstantTimeCompare(commit, b.Commit) != 1 { //guard:R1 open-key-commitment
+		clear(key)
+		return nil, nil, ErrOpen
+	}
+	return key, commit, nil
+}
+
+func decrypt(k GateKey, h0 [sha256.Size]byte, b *blob, i int) (*Value, error) {
+	key, commit, err := textKey(k, h0, b, i)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(key)
-	if subtle.ConstantTimeCompare(commit, b.Commit) != 1 { //guard:R1 open-key-commitment
-		return nil, ErrOpen
-	}
 	a, err := gcm(key)
 	if err != nil {
 		return nil, err

@@ -116,6 +116,45 @@ func TestPolicyBits(t *testing.T) {
 	}
 }
 
+// TestCheckKey shows what can be said without the secret: that a key opens it under
+// its policy, and no other key or policy does.
+//
+// SPEC SEAL-2
+// R1
+// guard: open-zero-policy, open-statement, open-key-commitment
+func TestCheckKey(t *testing.T) {
+	t.Parallel()
+	z := testkit.NewZone(t)
+	st, sealed := z.Sealed(t)
+	if err := seal.CheckKey(z.Gate, z.Policy, st, sealed); err != nil {
+		t.Fatal(err)
+	}
+	other := z.Statement(t, z.Policy, testkit.Value("another value"))
+	for name, c := range map[string]struct {
+		k  seal.GateKey
+		p  *policy.Verified
+		st *seal.Signed
+	}{
+		"another key":       {testkit.GateKey(t, "second", z.Gate.ID()), z.Policy, st},
+		"another key's id":  {testkit.GateKey(t, "second", "prod/2026-11/2"), z.Policy, st},
+		"no key":            {seal.GateKey{}, z.Policy, st},
+		"another policy":    {z.Gate, z.Successor(t, z.Policy, nil), st},
+		"no policy":         {z.Gate, nil, st},
+		"a zero policy":     {z.Gate, &policy.Verified{}, st},
+		"another statement": {z.Gate, z.Policy, other},
+		"no statement":      {z.Gate, z.Policy, nil},
+	} {
+		if err := seal.CheckKey(c.k, c.p, c.st, sealed); err != seal.ErrOpen {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for n := range len(sealed) {
+		if err := seal.CheckKey(z.Gate, z.Policy, st, sealed[:n]); err != seal.ErrOpen {
+			t.Errorf("cut at %d: %v", n, err)
+		}
+	}
+}
+
 // TestBlobBits flips every bit of a sealed secret.
 //
 // SPEC SEAL-4

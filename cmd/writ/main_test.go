@@ -249,7 +249,7 @@ func tell(t *testing.T, file string) {
 		Files: []string{file}, Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
-			"says": says, "head": head, "occupy": occupy,
+			"says": says, "head": head, "occupy": occupy, "spoil": spoil,
 			"fill": fill, "hangup": hangup,
 		},
 	})

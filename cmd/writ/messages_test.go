@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net"
 	"os/exec"
@@ -9,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/writhq/writ/internal/store"
 )
 
 // rawWords are parts of messages that packages write for each other.
@@ -53,6 +57,31 @@ func occupy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// spoil changes a bit of everything that is sealed in a store: spoil FILE.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := store.OpenFile(context.Background(), ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer s.Close()
+	n := 0
+	ts.Check(s.Update(context.Background(), func(tx store.Tx) error {
+		rows := map[string][]byte{}
+		err := tx.Scan("sealed", nil, func(k, v []byte) (bool, error) {
+			v = bytes.Clone(v)
+			v[len(v)-1] ^= 1
+			rows[string(k)] = v
+			return true, nil
+		})
+		for k, v := range rows {
+			n++
+			err = errors.Join(err, tx.Put("sealed", []byte(k), v))
+		}
+		return err
+	}))
+	if n == 0 {
+		ts.Fatalf("nothing is sealed in %s", args[0])
+	}
 }
 
 // head writes the first N bytes of a file to another: head N FROM TO.

@@ -50,6 +50,9 @@ type Authority struct {
 	Ledger    *ledger.Ledger
 	Gate      policy.Gate
 	Backup    func(ctx context.Context, w io.Writer) error
+	// Reach returns nil if the gate's key opens the active version of a secret. It
+	// decrypts no value. Errors wrap [custody.ErrElsewhere] for one of another group.
+	Reach func(ctx context.Context, alias, id string) error
 }
 
 // Config is what an API needs. Every field is required but Insecure.
@@ -136,6 +139,7 @@ var routes = []route{
 	{"GET /v1/log/entries", readers, false, false, maxStreamTime, (*API).entries},
 	{"GET /v1/policies", readers, false, false, maxAnswerTime, (*API).policies},
 	{"GET /v1/secrets", readers, false, false, maxAnswerTime, (*API).secrets},
+	{"GET /v1/secrets/check", localOnly, false, false, maxAnswerTime, (*API).checkSecrets},
 	{"GET /v1/receipts", readers, false, false, maxAnswerTime, (*API).receipts},
 	{"GET /v1/receipts/{ref}", readers, false, false, maxAnswerTime, (*API).receipt},
 	{"GET /v1/export", readers, false, false, maxStreamTime, (*API).export},

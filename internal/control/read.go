@@ -12,6 +12,7 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
@@ -121,6 +122,35 @@ func (a *API) secrets(w http.ResponseWriter, _ *http.Request) error {
 	})
 	if err != nil {
 		return err
+	}
+	return reply(w, out)
+}
+
+// checkSecrets says of each active secret whether this gate could open it.
+// SPEC CUST-5.
+func (a *API) checkSecrets(w http.ResponseWriter, r *http.Request) error {
+	x := a.authority()
+	var records []zone.SecretRecord
+	if err := x.Log.View(func(z *zone.Zone) { records = z.Secrets() }); err != nil {
+		return err
+	}
+	out := []api.SecretCheck{}
+	for _, rec := range records {
+		if rec.State != zone.Active {
+			continue
+		}
+		c := api.SecretCheck{Alias: rec.Alias, ID: rec.ID, Version: rec.Version, Result: api.CheckOpens}
+		err := x.Reach(r.Context(), rec.Alias, rec.ID)
+		if err := r.Context().Err(); err != nil { // then it says nothing of the secret
+			return err
+		}
+		switch {
+		case errors.Is(err, custody.ErrElsewhere):
+			c.Result = api.CheckElsewhere
+		case err != nil:
+			c.Result, c.Detail = api.CheckDoesNot, api.Detail(err, custody.ErrSecret, custody.ErrCustody)
+		}
+		out = append(out, c)
 	}
 	return reply(w, out)
 }

@@ -23,7 +23,10 @@ var (
 	ErrCustody = errors.New("custody")
 	ErrPermit  = fmt.Errorf("%w: the permit is not good", ErrCustody)
 	ErrSecret  = fmt.Errorf("%w: the secret does not open", ErrCustody)
-	ErrKeyring = fmt.Errorf("%w: keyring", ErrCustody)
+	// ErrElsewhere is wrapped by the error for a secret that is sealed to another
+	// group of gates.
+	ErrElsewhere = fmt.Errorf("%w: the secret is another group's", ErrCustody)
+	ErrKeyring   = fmt.Errorf("%w: keyring", ErrCustody)
 )
 
 // Intents is where a Custody looks for the receipt that came before the permit.

@@ -218,7 +218,7 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 	if n.doors, err = n.passDoors(); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	n.api.Open(control.Authority{Publisher: s, Log: s.log, Ledger: s.ledger, Gate: s.member, Backup: s.Backup})
+	n.api.Open(control.Authority{Publisher: s, Log: s.log, Ledger: s.ledger, Gate: s.member, Backup: s.Backup, Reach: s.Reach})
 	n.opened <- s
 	return nil
 }

@@ -319,6 +319,12 @@ func (s *Server) Sealed(ctx context.Context, rec zone.SecretRecord) ([]byte, err
 	return s.rows.Sealed(ctx, rec.Sealed)
 }
 
+// Reach returns nil if this gate's key opens the active version of the secret; see
+// [custody.Custody.Reach].
+func (s *Server) Reach(ctx context.Context, alias, id string) error {
+	return s.custody.Reach(ctx, alias, id)
+}
+
 // Member returns this gate as the root has it.
 func (s *Server) Member() policy.Gate { return s.member }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -48,7 +49,7 @@ func doctor(sh *shell.Shell) *cobra.Command {
 	var config string
 	var offline bool
 	cmd := shell.Command{
-		Use: "doctor", Short: "Check clocks, keys, root, policies and targets, and say what to do",
+		Use: "doctor", Short: "Check clocks, keys, root, policies, secrets and targets, and say what to do",
 		Example: "  writ doctor --server writ/data/control.sock --config writ/writ.json",
 		Run: func(ctx context.Context, _ []string) error {
 			var f findings
@@ -133,6 +134,7 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 		f.add("server", fine, "", fmt.Sprintf("ready, build %s", s.Build))
 	case api.StateSealed:
 		f.add("server", fault, "writ unseal", "sealed: nothing is decided")
+		f.add("opens", warning, "writ unseal, then writ doctor", "not asked whether the gate could open the secrets: its keys are sealed")
 	default:
 		f.add("server", fault, "repair the disk, then restart", fmt.Sprintf("%s: %s", s.State, s.Reason))
 	}
@@ -150,8 +152,35 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 		return
 	}
 	f.add("zone", fine, "", fmt.Sprintf("the policy log verifies from the pinned root, %d entries", z.Size()))
+	f.secrets(ctx, c)
 	f.root(sh.Now().Unix(), z)
 	f.policies(ctx, sh.Now().Unix(), z, targets)
+}
+
+// secrets asks whether the gate could open each active secret.
+func (f *findings) secrets(ctx context.Context, c *api.Client) {
+	all, err := c.CheckSecrets(ctx)
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeNotReader {
+		f.add("opens", warning, "writ doctor --server DATA/control.sock, on the server's machine", "not asked whether the gate could open the secrets: that takes the Unix socket")
+		return
+	}
+	if err != nil {
+		what, next := shell.Explain(err)
+		f.add("opens", fault, next, what)
+		return
+	}
+	count := map[string]int{}
+	for _, s := range all {
+		count[s.Result]++
+		if s.Result == api.CheckDoesNot {
+			f.add("opens", fault, fmt.Sprintf("writ secret rotate %s %s --key SEALER.key seals a value to the gate's key; or restore the backup that has it", s.Alias, s.ID),
+				fmt.Sprintf("%s of %s, version %d, does not open: %s", s.ID, s.Alias, s.Version, s.Detail))
+		}
+	}
+	if n := count[api.CheckElsewhere]; n > 0 {
+		f.add("opens", fine, "", fmt.Sprintf("%d active secrets are sealed to other groups of gates, and were not tried", n))
+	}
+	f.add("opens", fine, "", fmt.Sprintf("%d of %d active secrets can be opened by this gate: their keys unwrap; no value was decrypted", count[api.CheckOpens], len(all)))
 }
 
 // clock compares the clocks with each other and with the ledger.
