@@ -121,7 +121,7 @@ func TestPolicyBits(t *testing.T) {
 //
 // SPEC SEAL-2
 // R1
-// guard: open-zero-policy, open-statement, open-key-commitment
+// guard: open-statement
 func TestCheckKey(t *testing.T) {
 	t.Parallel()
 	z := testkit.NewZone(t)

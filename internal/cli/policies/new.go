@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -27,9 +28,9 @@ type options struct {
 	Pins     []string `json:"pins,omitempty"`
 	Private  bool     `json:"private,omitempty"`
 	Region   string   `json:"region,omitempty"`
-	Inject   string   `json:"inject"` // header:NAME:PREFIX, basic:USER, query:NAME, sigv4:REGION/SERVICE, client_certificate, none
+	Inject   string   `json:"inject"` // see injections
 	Secret   string   `json:"secret"`
-	Kind     string   `json:"kind"`
+	Kind     string   `json:"kind,omitempty"`
 	Group    string   `json:"group"`
 	Signers  string   `json:"signers"` // THRESHOLD:NAME,…
 	Sealers  string   `json:"sealers"`
@@ -41,12 +42,12 @@ type options struct {
 }
 
 func newCommand(sh *shell.Shell) *cobra.Command {
-	o := options{Target: "api", Inject: "header:authorization:Bearer ", Secret: "api-key", Kind: "http-bearer", Group: "main", Days: 90}
+	o := options{Target: "api", Inject: "header:authorization:Bearer ", Secret: "api-key", Group: "main", Days: 90}
 	var file, out, after string
 	cmd := shell.Command{
 		Use: "new", Short: "Write a policy to start from: NAME.jsonc with comments, and NAME.cedar with its rules",
 		Long: "Writes a policy from flags or a file of answers. Each --allow becomes a rule:\n\n  METHOD PATH [MEMBER:TYPE[<=MAX][>=MIN]]… [for PURPOSE]\n\n" +
-			"PATH may end in *. Members are of the query for GET and DELETE, else of the JSON body. An\nupper bound brings the lower bound 0 with it. Types: int, decimal, string, bool, set, any.",
+			"PATH may end in *. Members are of the query for GET and DELETE, else of the JSON body. An\nupper bound brings the lower bound 0 with it. Types: int, decimal, string, bool, set, any.\n\n" + injectHelp(),
 		Example: "  writ policy new --alias payments/refunds --origin https://api.example.com --target orders \\\n    --secret orders-key --signers 2:ana,bo --sealers 1:sam --issuer iris=svc/* \\\n" +
 			"    --purpose 'refund=Return money' --purpose 'support=Answer a customer' \\\n    --allow 'GET /orders/*' --allow 'POST /refunds order:string amount:int<=5000 for refund' --out refunds\n" +
 			"  writ policy new --after payments/refunds --out refunds-2      (a successor, to edit)",
@@ -89,9 +90,9 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key (SubjectPublicKeyInfo), instead of an authority")
 	f.BoolVar(&o.Private, "private", false, "the API may be on a private network")
 	f.StringVar(&o.Region, "region", "", "where the API is")
-	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: header:NAME:PREFIX, basic:USER, query:NAME, sigv4:REGION/SERVICE, client_certificate, none")
+	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: "+forms())
 	f.StringVar(&o.Secret, "secret", o.Secret, "id of the secret")
-	f.StringVar(&o.Kind, "kind", o.Kind, "kind of the secret")
+	f.StringVar(&o.Kind, "kind", o.Kind, "kind of the secret, a name for people (default: by --inject, such as http-bearer)")
 	f.StringVar(&o.Group, "group", o.Group, "gate group that may open it")
 	f.StringVar(&o.Signers, "signers", "", "who changes the policy: THRESHOLD:NAME,…")
 	f.StringVar(&o.Sealers, "sealers", "", "who vouches for the secret: THRESHOLD:NAME,…")
@@ -214,21 +215,18 @@ func (o *options) document(now time.Time) (*policy.Document, error) {
 // target adds where the secret goes and who vouches for it.
 func (o *options) target(d *policy.Document) error {
 	t := policy.Target{ID: o.Target, Kind: "http", Origin: o.Origin, Pins: o.Pins, Private: o.Private, Region: o.Region}
-	how := strings.SplitN(o.Inject, ":", 3)
-	t.Inject.How = how[0]
-	if len(how) > 1 {
-		t.Inject.Name = how[1]
+	in, way, err := parseInject(o.Inject)
+	if err != nil {
+		return err
 	}
-	if len(how) > 2 {
-		t.Inject.Prefix = how[2]
-	}
-	if t.Inject.How != "none" {
+	t.Inject = in
+	if in.How != "none" {
 		sealers, err := quorum("sealers", o.Sealers)
 		if err != nil {
 			return err
 		}
 		t.Secret = o.Secret
-		d.Secrets = []policy.Secret{{ID: o.Secret, Kind: o.Kind, Sealers: sealers, Recipients: policy.Recipients{Group: o.Group, T: 1}}}
+		d.Secrets = []policy.Secret{{ID: o.Secret, Kind: cmp.Or(o.Kind, way.kind), Sealers: sealers, Recipients: policy.Recipients{Group: o.Group, T: 1}}}
 	}
 	d.Targets = []policy.Target{t}
 	return nil

@@ -3,6 +3,7 @@ package policies
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -242,4 +243,53 @@ func TestBundleBelongsTogether(t *testing.T) {
 			t.Errorf("want accepted %t: %v", x.ok, err)
 		}
 	}
+}
+
+// Every way of sending a secret is offered by policy new, taken by policy check and
+// explained by policy show; what the flag takes, the policy takes.
+func TestEveryInjection(t *testing.T) {
+	t.Parallel()
+	for how, c := range map[string]struct{ flag, kind, text string }{
+		"header":             {"header:authorization:Bearer ", "http-bearer", `in header authorization, after "Bearer "`},
+		"header alone":       {"header:x-api-key", "http-bearer", "in header x-api-key;"},
+		"basic":              {"basic:svc", "http-basic", "as password of user svc"},
+		"query":              {"query:key", "http-query", "in query member key"},
+		"sigv4":              {"sigv4:eu-central-1/s3", "aws-key", "signs each request for AWS, eu-central-1/s3"},
+		"client_certificate": {"client_certificate", "tls-client", "certificate and key in TLS"},
+		"none":               {"none", "", "no secret"},
+	} {
+		source := written(t, "", "--allow", "GET /orders", "--inject", c.flag)
+		for _, command := range []string{"check", "show"} {
+			text, err := say(t, command, source)
+			if err != nil || !strings.Contains(text, c.text) || c.kind != "" && !strings.Contains(text, "("+c.kind+")") || strings.Contains(text, "%!") {
+				t.Errorf("%s of %s: %v\n%s", command, how, err, text)
+			}
+		}
+	}
+	help, err := say(t, "new", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range injections {
+		if !strings.Contains(help, i.form) || !strings.Contains(help, i.value) {
+			t.Errorf("the help does not explain %s", i.how)
+		}
+	}
+	for _, wrong := range []string{"body:x", "header", "none:x", "basic:a:b", "client_certificate:x", ""} {
+		if _, _, err := parseInject(wrong); !errors.Is(err, shell.ErrUsage) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
+// say runs one policy command for people, and returns what it printed.
+func say(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	sh := &shell.Shell{In: strings.NewReader(""), Out: &out, Err: &out, Now: func() time.Time { return now }, Getenv: func(string) string { return "" }}
+	cmd := Commands(sh)[0]
+	cmd.SetOut(&out)
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
 }

@@ -91,20 +91,7 @@ func list(ctx context.Context, sh *shell.Shell) error {
 func describe(sh *shell.Shell, d *policy.Document) {
 	sh.Say("policy      %s version %d, from %s until %s", d.Alias, d.Version, shell.Date(d.NotBefore), shell.Date(d.Expires))
 	for _, t := range d.Targets {
-		how := "no secret"
-		switch t.Inject.How {
-		case "header":
-			how = "secret " + t.Secret + " in header " + t.Inject.Name
-		case "basic":
-			how = "secret " + t.Secret + " as password of user " + t.Inject.Name
-		case "query":
-			how = "secret " + t.Secret + " in query member " + t.Inject.Name
-		case "sigv4":
-			how = "secret " + t.Secret + " signs each request for AWS, " + t.Inject.Name
-		case "client_certificate":
-			how = "secret " + t.Secret + " is the client's certificate and key"
-		}
-		sh.Say("target      %s: %s, %s", t.ID, t.Origin, how)
+		sh.Say("target      %s: %s, %s", t.ID, t.Origin, sent(&t))
 	}
 	for _, s := range d.Secrets {
 		sh.Say("secret      %s (%s): vouched for by %s, opened by gates of group %s", s.ID, s.Kind, people(s.Sealers), s.Recipients.Group)

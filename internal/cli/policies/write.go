@@ -21,7 +21,7 @@ var notes = map[string]string{
 	"language":   "The versions that the rules are written in. Leave it.",
 	"rules":      "The rules, in Cedar, in a file of their own. What no rule permits is denied.",
 	"operations": "All that the rules can speak about. A query or body member that is not listed here is\n  // refused before a rule is asked; a header is dropped. Every bound on an amount needs a lower one beside it.",
-	"targets":    "Where the secret may go, and how it is put there. pins name the API's TLS key.",
+	"targets":    "Where the secret may go, and how it is put there (inject): how is header, basic, query, sigv4,\n  // client_certificate or none. pins name the API's TLS key.",
 	"secrets":    "Which secrets this policy governs, who vouches for their value, which gates may open them.",
 	"purposes":   "The closed list of purposes. Whoever uses a credential names one, and signs it.",
 	"quotas":     "Limits that every use takes from. window_s 0 is for ever. per: alias, secret, root, block, subject, actor.",
