@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -110,6 +112,18 @@ func version(sh *shell.Shell) *cobra.Command {
 	}.Cobra()
 }
 
+// program returns the path of a command as it was called, so that it can be called
+// from anywhere.
+func program(name string) string {
+	if found, err := exec.LookPath(name); err == nil {
+		name = found
+	}
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	return name
+}
+
 func demoCommand(sh *shell.Shell) *cobra.Command {
 	var dir string
 	var serve bool
@@ -122,7 +136,7 @@ func demoCommand(sh *shell.Shell) *cobra.Command {
 			if i < 0 {
 				return shell.Fail("", "this binary has no HTTP gateway")
 			}
-			conf := demo.Config{Dir: dir, Out: sh.Out, Serve: serve, HTTP: sh.Protocols[i]}
+			conf := demo.Config{Dir: dir, Out: sh.Out, Serve: serve, HTTP: sh.Protocols[i], Program: program(os.Args[0])}
 			if sh.JSON {
 				conf.Out = nil
 			}

@@ -20,10 +20,12 @@ var ErrDemo = errors.New("demo")
 
 // Config is what a demo needs.
 type Config struct {
-	Dir   string           // kept; what an earlier demo left in it is replaced
-	Out   io.Writer        // the story; nil: none
-	Serve bool             // keep the servers up until the context ends
-	HTTP  gateway.Protocol // the HTTP door
+	Dir   string    // kept; what an earlier demo left in it is replaced
+	Out   io.Writer // the story; nil: none
+	Serve bool      // keep the servers up until the context ends, and say what to try
+	// Program is how the command line is called in what to try: its path.
+	Program string
+	HTTP    gateway.Protocol // the HTTP door
 }
 
 // A Result counts what happened, where it happened.
@@ -86,9 +88,12 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	s.r.OK = len(s.r.Faults) == 0
 	s.summary()
 	if c.Serve {
-		s.serve(ctx)
+		if err = s.serve(); err == nil {
+			<-ctx.Done()
+			s.say("")
+		}
 	}
-	if err := s.w.close(); err != nil {
+	if err := errors.Join(err, s.w.close()); err != nil {
 		return &s.r, err
 	}
 	if !s.r.OK {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -83,11 +82,14 @@ func flips(b []byte, try func([]byte) bool) (tried, opened int) {
 	return int(n.Load()), int(yes.Load())
 }
 
+// exportName is the file of all receipts, for an outsider.
+const exportName = "receipts.export"
+
 // audit verifies all receipts from public keys, recomputes decisions, tampers
 // with a receipt, and looks for the key.
 func (s *story) audit(ctx context.Context) error {
 	defer s.begin("audit", "7. An outsider checks: public keys, policies and receipts")()
-	file := filepath.Join(s.Dir, "receipts.export")
+	file := filepath.Join(s.Dir, exportName)
 	if err := s.export(ctx, file); err != nil {
 		return err
 	}
@@ -238,13 +240,4 @@ func (s *story) summary() {
 	if s.r.OK {
 		s.say("Everything came out as told. The folder %s is kept.", s.Dir)
 	}
-}
-
-// serve keeps the servers up and says what to try.
-func (s *story) serve(ctx context.Context) {
-	s.say("\nThe servers stay up until you press Ctrl-C. The API: %s (it answers 401 without the real key)", s.w.upstream.origin)
-	s.say("Try it:\n  curl -k %s/orders/8831", s.w.upstream.origin)
-	s.say("  curl -k %s/t/orders/orders/8831", s.w.origin)
-	<-ctx.Done()
-	fmt.Fprintln(s.Out)
 }

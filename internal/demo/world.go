@@ -45,6 +45,7 @@ type world struct {
 	server   *server.Server
 	origin   string // of the gate
 	roots    *x509.CertPool
+	cert     []byte // of the gate, DER
 	logFile  *os.File
 	stop     context.CancelFunc
 	ended    chan error
@@ -142,6 +143,7 @@ func (w *world) startServer(ctx context.Context) (err error) {
 	}
 	w.roots = x509.NewCertPool()
 	w.roots.AddCert(cert.Leaf)
+	w.cert = cert.Leaf.Raw
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
