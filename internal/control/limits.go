@@ -9,6 +9,7 @@ const (
 	maxPassphraseBody = 4 << 10   // bytes of a passphrase
 	maxHeaderBytes    = 16 << 10  // bytes of a request's header
 	pageLimit         = 100       // receipts of one page, so that an answer stays below 4 MiB
+	findWindow        = 4096      // receipts that a search reads in one go, on its way back
 	maxPageBytes      = 2 << 20   // bytes of receipts and evidence in one page, before base64
 	// maxWritesBurst and maxWriteEvery bound signed writes from all callers: each
 	// costs a few signature verifications and a line in a log that only grows.

@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/api"
-	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/policy"
@@ -180,33 +178,6 @@ func (a *API) receipt(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return reply(w, item)
-}
-
-// find returns the receipt that s names.
-func (x *Authority) find(ctx context.Context, s string) (found ledger.Ref, err error) {
-	id, err := canon.ParseDigest(s)
-	byID := err == nil
-	from, to := ledger.Ref{}, ledger.Ref{}
-	if !byID {
-		if from.Epoch, from.Seq, err = parsePlace(s); err != nil {
-			return found, malformed("ref", fmt.Errorf("%w, or an id: sha256: and 64 digits", err))
-		}
-		to = from
-	}
-	err = x.Ledger.Receipts(ctx, from, to, func(ref ledger.Ref, _ *receipt.Receipt) error {
-		if byID && ref.Digest != id {
-			return nil
-		}
-		found = ref
-		return errFound
-	})
-	switch {
-	case errors.Is(err, errFound):
-		return found, nil
-	case err == nil:
-		err = fmt.Errorf("%w: %s", ledger.ErrUnknown, s)
-	}
-	return found, err
 }
 
 // item returns the receipt as it is handed out, with its evidence if that is

@@ -111,6 +111,7 @@ func receiptShow(sh *shell.Shell) *cobra.Command {
 	var out string
 	cmd := shell.Command{
 		Use: "show [ID or PLACE]", Short: "Show one receipt, verified from the pinned root; or list the newest",
+		Long:    "A place, such as 1.7, is found at once. An id is looked for from the newest receipt on, which\ntakes some seconds for one that a million came after.",
 		Example: "  writ receipt show\n  writ receipt show 1.7 --evidence\n  writ receipt show sha256:… --out refund.receipt",
 		Args:    cobra.MaximumNArgs(1),
 		Run: func(ctx context.Context, args []string) error {
