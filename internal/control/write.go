@@ -160,7 +160,14 @@ func (a *API) unseal(w http.ResponseWriter, r *http.Request) error {
 		return reply(w, map[string]string{"state": api.StateReady})
 	case errors.Is(err, ErrPassphrase):
 		a.c.Log.Warn("wrong passphrase")
-		return &refusal{http.StatusForbidden, api.CodePassphrase, "the passphrase does not open the keyring, or the keyring is damaged", "", "writ unseal, once more"}
+		return &refusal{http.StatusForbidden, api.CodePassphrase, "the passphrase does not open the keyring, or the keyring is damaged", "", "writ unseal, once more, with the right passphrase"}
 	}
-	return &refusal{http.StatusServiceUnavailable, api.CodeOpenFailed, err.Error(), "", "the server ends; see its log, and writ doctor"}
+	next := "the server ends; its log says the same, and docs/operations.md what to do"
+	if x, ok := errors.AsType[interface {
+		error
+		Next() string
+	}](err); ok {
+		next = x.Next()
+	}
+	return &refusal{http.StatusServiceUnavailable, api.CodeOpenFailed, detail(err), "", next}
 }

@@ -168,7 +168,7 @@ type certificates struct {
 func (c *certificates) load() error {
 	pair, err := tls.LoadX509KeyPair(c.files.Certificate, c.files.Key)
 	if err != nil {
-		return fmt.Errorf("%w: certificate: %w", ErrServer, err)
+		return advise("writ init makes them; see tls in docs/configuration.md", "the certificate in %s and its key in %s are not read: %w", c.files.Certificate, c.files.Key, err)
 	}
 	c.now.Store(&pair)
 	return nil

@@ -18,6 +18,8 @@ import (
 	"github.com/writhq/writ/internal/control"
 	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/internal/polog"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
@@ -65,7 +67,7 @@ func NewNode(c NodeConfig) (*Node, error) {
 	n := &Node{c: c, metrics: &control.Metrics{}, certs: &certificates{files: c.File.TLS}, opened: make(chan *Server, 1), failed: make(chan error, 1)}
 	var err error
 	if n.ring, err = readBounded(filepath.Join(c.File.Data, keyringName), maxKeyringBytes); err != nil {
-		return nil, fmt.Errorf("%w; make it with writ init", err)
+		return nil, &advice{err, "writ init makes a server's folder, and writ restore puts one back; data in " + c.File.name + " names it", nil}
 	}
 	if err := checkPrivate(c.File); err != nil {
 		return nil, err
@@ -85,7 +87,7 @@ func NewNode(c NodeConfig) (*Node, error) {
 func readBounded(name string, limit int) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrServer, err)
+		return nil, unread(name, err)
 	}
 	if len(b) > limit {
 		return nil, fmt.Errorf("%w: %s: %d bytes; at most %d", ErrServer, name, len(b), limit)
@@ -93,15 +95,26 @@ func readBounded(name string, limit int) ([]byte, error) {
 	return b, nil
 }
 
+// unread returns err, of reading a file, as people read it.
+func unread(name string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return &advice{error: fmt.Errorf("%w: %s is not there", ErrServer, name), cause: err}
+	case errors.Is(err, os.ErrPermission):
+		return &advice{fmt.Errorf("%w: %s may not be read by this user", ErrServer, name), "run the server as the user that owns it", err}
+	}
+	return fmt.Errorf("%w: %w", ErrServer, err)
+}
+
 // checkPrivate refuses files with keys that others may read.
 func checkPrivate(f *File) error {
 	for _, name := range []string{f.Data, filepath.Join(f.Data, keyringName), f.TLS.Key} {
 		st, err := os.Stat(name)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrServer, err)
+			return &advice{unread(name, err), "data and tls in " + f.name + " name it; writ init makes it", nil}
 		}
 		if st.Mode().Perm()&0o077 != 0 { //guard:R16 private-files
-			return fmt.Errorf("%w: %s may be read by others; chmod go-rwx it", ErrServer, name)
+			return advise("chmod go-rwx "+name, "%s may be read by others", name)
 		}
 	}
 	return nil
@@ -212,7 +225,7 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 		TLS: &tls.Config{GetCertificate: n.certs.get, MinVersion: tls.VersionTLS13}, Observe: n.metrics.Observe,
 	})
 	if err != nil {
-		return err
+		return notOpened(err)
 	}
 	n.metrics.Tally(s.Tallied)
 	if n.doors, err = n.passDoors(); err != nil {
@@ -223,21 +236,35 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 	return nil
 }
 
+// notOpened returns err, of opening the folder, with what to do about it.
+func notOpened(err error) error {
+	const again = "restore the newest backup, all of it, into a new folder: writ restore --in FILE --data FOLDER"
+	switch {
+	case errors.Is(err, polog.ErrBehind):
+		return &advice{err, "a part of the folder was restored; " + again, nil}
+	case errors.Is(err, ledger.ErrCorrupt):
+		return &advice{err, "bytes on the disk have changed; " + again, nil}
+	case errors.Is(err, ledger.ErrLocked):
+		return &advice{err, "another process has the ledger open: stop it", nil}
+	}
+	return err
+}
+
 // pin returns the genesis root that the keyring is pinned to. On the first start
 // it pins the keyring to the root that was named. SPEC CTRL-14.
 func (n *Node) pin(k *custody.Keyring, passphrase secret.Bytes) (*sign.Envelope, error) {
 	if k.Pin.IsZero() && n.c.Pin.IsZero() { // no root verifies from no pin either; this says what to do
-		return nil, fmt.Errorf("%w; name it once: writ server --root sha256:… --root-file root.json", ErrNoPin)
+		return nil, &advice{ErrNoPin, "name it once: writ server --config FILE --root sha256:… --root-file root.json", nil}
 	}
 	if !k.Pin.IsZero() && !n.c.Pin.IsZero() && k.Pin != n.c.Pin { //guard:A1 node-pin-fixed
-		return nil, fmt.Errorf("%w, %s; a gate joins another zone with new keys: writ init", ErrOtherPin, k.Pin)
+		return nil, &advice{fmt.Errorf("%w: %s", ErrOtherPin, k.Pin), "start it without --root, or with that one; a gate joins another zone with new keys: writ init", nil}
 	}
 	stored := filepath.Join(n.c.File.Data, rootName)
 	if !k.Pin.IsZero() {
 		return readRoot(stored)
 	}
 	if n.c.RootFile == "" {
-		return nil, fmt.Errorf("%w: name the root's file too: --root-file", ErrNoPin)
+		return nil, &advice{ErrNoPin, "name the root's file too: --root-file root.json", nil}
 	}
 	e, err := readRoot(n.c.RootFile)
 	if err != nil {
@@ -266,7 +293,7 @@ func (n *Node) pin(k *custody.Keyring, passphrase secret.Bytes) (*sign.Envelope,
 func (n *Node) join(k *custody.Keyring, e *sign.Envelope) error {
 	r, err := policy.VerifyRoots(n.c.Pin, []*sign.Envelope{e}, n.c.Now().Unix())
 	if err != nil {
-		return fmt.Errorf("%w: root: %w", ErrServer, err)
+		return advise("writ root show FILE prints its digest, and who has signed; name that digest: --root", "the root in %s does not verify: %w", n.c.RootFile, err)
 	}
 	gk, err := k.GateKey()
 	if err != nil {
@@ -277,7 +304,7 @@ func (n *Node) join(k *custody.Keyring, e *sign.Envelope) error {
 		return x.ID == gk.ID() && string(x.Public) == string(gk.Public().Public)
 	})
 	if !ok || g.SignKey != k.Sign.Public() || !has { //guard:A1 node-in-root
-		return fmt.Errorf("%w: the root does not list gate %s with this keyring's keys; make the root from its %s", ErrServer, k.Gate, InfoName)
+		return advise("make the root from this gate's "+InfoName+": writ root new --gate DIR/"+InfoName, "the root does not list gate %s with this keyring's keys", k.Gate)
 	}
 	return nil
 }
@@ -285,11 +312,11 @@ func (n *Node) join(k *custody.Keyring, e *sign.Envelope) error {
 func readRoot(name string) (*sign.Envelope, error) {
 	b, err := readBounded(name, maxRootBytes)
 	if err != nil {
-		return nil, err
+		return nil, &advice{err, "name a root: --root-file root.json, which writ root new writes", nil}
 	}
 	e, err := sign.ParseEnvelope(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: root: %s: %w", ErrServer, name, err)
+		return nil, advise("name a root: writ root new --out root.json makes one", "%s is no root: %w", name, err)
 	}
 	return e, nil
 }

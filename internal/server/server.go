@@ -79,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 		return nil, fmt.Errorf("%w: incomplete configuration", ErrServer)
 	}
 	if c.Keyring.Pin.IsZero() { // no root verifies under it; this says what to do
-		return nil, fmt.Errorf("%w: the keyring has no pinned root; name it: writ init --root sha256:…", ErrServer)
+		return nil, ErrNoPin
 	}
 	s := &Server{c: c, state: state.New()}
 	db, err := store.OpenFile(ctx, filepath.Join(c.Dir, "writ.db"))

@@ -79,7 +79,7 @@ func Explain(err error) (what, next string) {
 	if x, ok := errors.AsType[interface {
 		error
 		Next() string
-	}](err); ok {
+	}](err); ok && x.Next() != "" {
 		return what, x.Next()
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
