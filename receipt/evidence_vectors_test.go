@@ -2,6 +2,10 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -44,11 +48,25 @@ type sealedVector struct {
 	Error    string `json:"error,omitempty"`    // evidence: it does not open; form: what opens is no evidence
 }
 
+// A wrappedVector is a segment's key as a ledger keeps it, encrypted under the gate's
+// evidence key.
+type wrappedVector struct {
+	Name    string `json:"name"`
+	Gate    string `json:"gate"`
+	Zone    string `json:"zone"`
+	Segment uint64 `json:"segment"`
+	Wrapped string `json:"wrapped"`         // hexadecimal
+	Key     string `json:"key,omitempty"`   // hexadecimal
+	Error   string `json:"error,omitempty"` // evidence: it does not open
+}
+
 type evidenceVectors struct {
-	Format     string           `json:"format"`
-	Cases      []evidenceVector `json:"cases"`
-	SegmentKey string           `json:"segment_key"` // hexadecimal
-	Sealed     []sealedVector   `json:"sealed"`
+	Format      string           `json:"format"`
+	Cases       []evidenceVector `json:"cases"`
+	SegmentKey  string           `json:"segment_key"` // hexadecimal
+	Sealed      []sealedVector   `json:"sealed"`
+	EvidenceKey string           `json:"evidence_key"` // hexadecimal; of the gate
+	Wrapped     []wrappedVector  `json:"wrapped"`
 }
 
 // bytesOf returns evidence encoded, whatever is wrong with it.
@@ -138,6 +156,7 @@ func evidenceCases(t *testing.T) evidenceVectors {
 	}
 	f.Cases = append(f.Cases, largest(t, receipt.MaxEvidenceBytes), largest(t, receipt.MaxEvidenceBytes+1))
 	f.seal(t, bytesOf(t, whole))
+	f.wrap(t)
 	return f
 }
 
@@ -247,11 +266,52 @@ func (f *evidenceVectors) seal(t testing.TB, evidence []byte) {
 	put("nothing", "evidence", 7, 258, nil)
 }
 
+// wrap adds encrypted keys, made by the primitives alone: a wrap draws its nonce.
+func (f *evidenceVectors) wrap(t testing.TB) {
+	t.Helper()
+	evidence, key := []byte(strings.Repeat("evidence", 4)), testkit.Unhex(t, f.SegmentKey)
+	f.EvidenceKey = hex.EncodeToString(evidence)
+	k, err := hkdf.Expand(sha256.New, evidence, "writ-evidence-wrap/1", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := sha256.Sum256(slices.Concat([]byte("writ-evidence-wrap/1\x00"), zone[:], []byte{0, 0, 0, 0, 0, 0, 1, 2}, []byte(gate)))
+	good := aead.Seal([]byte("twelve bytes"), []byte("twelve bytes"), key, place[:])
+	put := func(failure string, v wrappedVector, b []byte) {
+		v.Wrapped, v.Error = hex.EncodeToString(b), failure
+		if failure == "" {
+			v.Key = f.SegmentKey
+		}
+		f.Wrapped = append(f.Wrapped, v)
+	}
+	flip := func(i int) []byte { b := bytes.Clone(good); b[i] ^= 1; return b }
+	usual := wrappedVector{Name: "as written", Gate: gate, Zone: zone.String(), Segment: 258}
+	put("", usual, good)
+	put("evidence", wrappedVector{Name: "of another gate", Gate: "gate-2", Zone: zone.String(), Segment: 258}, good)
+	put("evidence", wrappedVector{Name: "of another zone", Gate: gate, Zone: canon.Hash(nil).String(), Segment: 258}, good)
+	put("evidence", wrappedVector{Name: "of another segment", Gate: gate, Zone: zone.String(), Segment: 259}, good)
+	for _, c := range []struct {
+		name string
+		b    []byte
+	}{{"a bit of the nonce", flip(0)}, {"a bit of the key", flip(12)}, {"a bit of the tag", flip(len(good) - 1)}, {"cut short", good[:len(good)-1]}, {"a nonce alone", good[:12]}, {"half a nonce", good[:6]}, {"nothing", nil}} {
+		usual.Name = c.name
+		put("evidence", usual, c.b)
+	}
+}
+
 // TestEvidenceVectors reads what vectors/receipt/evidence.json holds.
 //
 // SPEC RCPT-9, LEDG-7
 // A32, A37
-// guard: disclosure-matches, evidence-complete, evidence-matches, evidence-authentic
+// guard: disclosure-matches, evidence-complete, evidence-matches, evidence-authentic, segment-key-authentic
 func TestEvidenceVectors(t *testing.T) {
 	t.Parallel()
 	f := testkit.Vectors(t, *update, evidenceFile, evidenceCases(t))
@@ -297,7 +357,39 @@ func TestEvidenceVectors(t *testing.T) {
 			t.Errorf("%s: %v", v.Name, err)
 		}
 	}
-	if seen["form"] < 18 || seen["evidence"] < 12 || seen["sealed"] < 8 {
+	seen["wrapped"] = f.unwrap(t)
+	if seen["form"] < 18 || seen["evidence"] < 12 || seen["sealed"] < 8 || seen["wrapped"] < 8 {
 		t.Errorf("%v", seen)
 	}
+}
+
+// unwrap opens the encrypted keys of f, and returns how many are refused.
+func (f *evidenceVectors) unwrap(t testing.TB) (refused int) {
+	t.Helper()
+	for _, v := range f.Wrapped {
+		z, err := canon.ParseDigest(v.Zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := receipt.NewKeyWrap(testkit.Unhex(t, f.EvidenceKey), v.Gate, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := w.Unwrap(v.Segment, testkit.Unhex(t, v.Wrapped))
+		if v.Error != "" {
+			refused++
+			if !errors.Is(err, receipt.ErrEvidence) || key != nil {
+				t.Errorf("%s: %v", v.Name, err)
+			}
+			continue
+		}
+		if err != nil || hex.EncodeToString(key) != v.Key {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+		a, b := w.Wrap(v.Segment, key), w.Wrap(v.Segment, key)
+		if again, err := w.Unwrap(v.Segment, a); err != nil || !bytes.Equal(again, key) || bytes.Equal(a, b) {
+			t.Errorf("%s: wrapped again: %v", v.Name, err)
+		}
+	}
+	return refused
 }

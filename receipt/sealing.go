@@ -3,19 +3,70 @@ package receipt
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash"
 	"sync"
+
+	"github.com/writhq/writ/canon"
 )
 
 const (
-	rowDomain = "writ-evidence/1"
-	nonceSize = 12 // of AES-GCM
-	tagSize   = 16 // likewise
+	rowDomain  = "writ-evidence/1"
+	wrapDomain = "writ-evidence-wrap/1"
+	nonceSize  = 12 // of AES-GCM
+	tagSize    = 16 // likewise
 )
+
+// A KeyWrap encrypts the keys of a gate's segments for the disk. It is safe for
+// concurrent use.
+type KeyWrap struct {
+	aead cipher.AEAD
+	gate string
+	zone canon.Digest
+}
+
+// NewKeyWrap returns the wrap under a gate's evidence key, which is 32 uniform
+// bytes. It keeps what is derived from key, not key. SPEC LEDG-7.
+func NewKeyWrap(key []byte, gate string, zone canon.Digest) (*KeyWrap, error) {
+	k, err := hkdf.Expand(sha256.New, key, wrapDomain, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	defer clear(k)
+	aead, err := gcm(k)
+	return &KeyWrap{aead, gate, zone}, err
+}
+
+// aad binds a key to its place.
+func (w *KeyWrap) aad(segment uint64) []byte {
+	d := canon.Sum(wrapDomain, w.zone[:], binary.BigEndian.AppendUint64(nil, segment), []byte(w.gate))
+	return d[:]
+}
+
+// Wrap returns the key of a segment encrypted: a random nonce and the ciphertext.
+// SPEC LEDG-7.
+func (w *KeyWrap) Wrap(segment uint64, key []byte) []byte {
+	nonce := make([]byte, nonceSize)
+	rand.Read(nonce)
+	return w.aead.Seal(nonce, nonce, key, w.aad(segment))
+}
+
+// Unwrap returns the key of a segment. Errors wrap [ErrEvidence]. SPEC LEDG-7.
+func (w *KeyWrap) Unwrap(segment uint64, wrapped []byte) ([]byte, error) {
+	if len(wrapped) < nonceSize {
+		return nil, fmt.Errorf("%w: the segment's key is cut short", ErrEvidence)
+	}
+	key, err := w.aead.Open(nil, wrapped[:nonceSize], wrapped[nonceSize:], w.aad(segment))
+	if err != nil { //guard:A37 segment-key-authentic
+		return nil, fmt.Errorf("%w: the segment's key does not open", ErrEvidence)
+	}
+	return key, nil
+}
 
 // RowKeys makes a key for the evidence of each receipt out of one key. It is not
 // safe for concurrent use.

@@ -88,6 +88,7 @@ type Ledger struct {
 	log    *slog.Logger
 	lock   *os.File
 	key    tlog.Key
+	keys   *receipt.KeyWrap
 	wg     sync.WaitGroup
 	kick   chan struct{} // to the sealer: there is something to seal; one slot
 	quit   chan struct{} // closed by Close
@@ -207,6 +208,13 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		disk: disk.Disk{Dir: strings.TrimSuffix(cfg.Dir, "/"), Faults: cfg.Faults},
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), wake: make(chan struct{}),
 		open: make(map[place]openIntent),
+	}
+	err = cfg.Evidence.Use(func(b []byte) error {
+		l.keys, err = receipt.NewKeyWrap(b, cfg.Gate, cfg.Zone)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if err := l.disk.Mkdir("."); err != nil {
 		return nil, fmt.Errorf("%w: open: %w", ErrLedger, err)

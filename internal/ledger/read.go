@@ -236,11 +236,10 @@ func (l *Ledger) Evidence(ctx context.Context, ref Ref) (*receipt.Evidence, erro
 }
 
 func (l *Ledger) readEvidence(p place, seg uint64, f *frame) (*receipt.Evidence, error) {
-	key, err := l.unwrap(seg)
+	rows, err := l.rowKeys(seg)
 	if err != nil {
 		return nil, err
 	}
-	defer key.Wipe()
 	file, err := l.disk.Open(disk.Numbered(seg, "evd"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrErased, err)
@@ -253,7 +252,11 @@ func (l *Ledger) readEvidence(p place, seg uint64, f *frame) (*receipt.Evidence,
 	if _, err := file.ReadAt(ct, int64(f.evOff)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrErased, err)
 	}
-	return decrypt(key, p, ct)
+	e, err := rows.Open(ct, p.epoch, p.seq)
+	if errors.Is(err, receipt.ErrEvidence) {
+		err = fmt.Errorf("%w: %w", ErrErased, err)
+	}
+	return e, err
 }
 
 // Export writes all that an outside auditor needs, with the checkpoint that

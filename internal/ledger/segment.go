@@ -1,13 +1,7 @@
 package ledger
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/writhq/writ/canon"
@@ -17,9 +11,8 @@ import (
 )
 
 const (
-	walType    = "writ-wal/1"
-	wrapDomain = "writ-evidence-wrap/1"
-	keySize    = 32
+	walType = "writ-wal/1"
+	keySize = 32
 )
 
 // A segment is one log file with its evidence and the key of that.
@@ -70,10 +63,11 @@ func (l *Ledger) rotate(s *segment) error {
 		l.files.Close()
 		l.files = disk.Pair{}
 	}
-	wrapped, err := l.wrap(s)
-	if err != nil {
-		return err
-	}
+	var wrapped []byte
+	s.key.Use(func(b []byte) error {
+		wrapped = l.keys.Wrap(s.n, b)
+		return nil
+	})
 	key, err := l.disk.CreateWith(disk.Numbered(s.n, "key"), wrapped)
 	if err != nil {
 		return err
@@ -92,72 +86,17 @@ func (l *Ledger) rotate(s *segment) error {
 	return l.disk.SyncDir(".")
 }
 
-// wrapper returns the cipher that wraps the keys of segments.
-func (l *Ledger) wrapper() (aead cipher.AEAD, err error) {
-	err = l.cfg.Evidence.Use(func(b []byte) error {
-		k, err := hkdf.Expand(sha256.New, b, wrapDomain, keySize)
-		if err != nil {
-			return fmt.Errorf("derive key: %w", err)
-		}
-		c, err := aes.NewCipher(k)
-		if err == nil {
-			aead, err = cipher.NewGCM(c)
-		}
-		return err
-	})
-	return aead, err
-}
-
-// wrapAAD binds a wrapped key to its place.
-func (l *Ledger) wrapAAD(n uint64) []byte {
-	d := canon.Sum(wrapDomain, l.cfg.Zone[:], binary.BigEndian.AppendUint64(nil, n), []byte(l.cfg.Gate))
-	return d[:]
-}
-
-// wrap returns s's key under the ledger's: nonce and ciphertext. SPEC LEDG-7.
-func (l *Ledger) wrap(s *segment) (wrapped []byte, err error) {
-	aead, err := l.wrapper()
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, aead.NonceSize())
-	rand.Read(nonce)
-	err = s.key.Use(func(b []byte) error {
-		wrapped = aead.Seal(nonce, nonce, b, l.wrapAAD(s.n))
-		return nil
-	})
-	return wrapped, err
-}
-
-// unwrap returns the key of segment n. Errors wrap [ErrErased].
-func (l *Ledger) unwrap(n uint64) (secret.Bytes, error) {
+// rowKeys returns the keys of segment n's evidence. Errors wrap [ErrErased].
+// SPEC LEDG-7.
+func (l *Ledger) rowKeys(n uint64) (*receipt.RowKeys, error) {
 	wrapped, err := l.disk.Read(disk.Numbered(n, "key"))
 	if err != nil {
-		return secret.Bytes{}, fmt.Errorf("%w: %w", ErrErased, err)
+		return nil, fmt.Errorf("%w: %w", ErrErased, err)
 	}
-	aead, err := l.wrapper()
+	key, err := l.keys.Unwrap(n, wrapped)
 	if err != nil {
-		return secret.Bytes{}, err
+		return nil, fmt.Errorf("%w: segment %d: %w", ErrErased, n, err)
 	}
-	if len(wrapped) < aead.NonceSize() {
-		return secret.Bytes{}, fmt.Errorf("%w: key of segment %d is cut short", ErrErased, n)
-	}
-	key, err := aead.Open(nil, wrapped[:aead.NonceSize()], wrapped[aead.NonceSize():], l.wrapAAD(n))
-	if err != nil {
-		return secret.Bytes{}, fmt.Errorf("%w: key of segment %d does not open", ErrErased, n)
-	}
-	return secret.Take(key), nil
-}
-
-// decrypt returns the evidence of the receipt at a place. Errors wrap
-// [ErrErased].
-func decrypt(k secret.Bytes, at place, ct []byte) (e *receipt.Evidence, err error) {
-	err = k.Use(func(key []byte) error {
-		e, err = receipt.NewRowKeys(key).Open(ct, at.epoch, at.seq)
-		return err
-	})
-	if errors.Is(err, receipt.ErrEvidence) {
-		err = fmt.Errorf("%w: %w", ErrErased, err)
-	}
-	return e, err
+	defer clear(key)
+	return receipt.NewRowKeys(key), nil
 }
