@@ -157,10 +157,13 @@ func third(f [][]byte) int {
 	})
 }
 
-// cut returns the frames of a log file.
+// cut returns the whole frames of a log file.
 func cut(b []byte) (frames [][]byte) {
 	for len(b) >= 72 {
 		n := 72 + int(b[4])<<24 + int(b[5])<<16 + int(b[6])<<8 + int(b[7])
+		if n > len(b) {
+			break
+		}
 		frames = append(frames, bytes.Clone(b[:n]))
 		b = b[n:]
 	}

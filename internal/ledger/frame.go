@@ -64,6 +64,16 @@ func kindOf(r *receipt.Receipt) byte {
 	return kindOther
 }
 
+// fits reports whether the frame says of its receipt what that says itself. A
+// checksum is no signature: whoever can write the file can make one. SPEC LEDG-2.
+func (f *frame) fits(r *receipt.Receipt) bool {
+	var intent place
+	if r.Intent != nil {
+		intent = place{r.Intent.Epoch, r.Intent.Seq}
+	}
+	return f.epoch == r.Epoch && f.seq == r.Seq && f.timeMS == r.TimeMS && f.kind == kindOf(r) && f.intent == intent
+}
+
 // append adds the frame's bytes to b.
 func (f *frame) append(b []byte) []byte {
 	var h [frameSize]byte

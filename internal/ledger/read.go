@@ -89,6 +89,9 @@ func (l *Ledger) Receipts(ctx context.Context, from, to Ref, fn func(Ref, *recei
 			if err != nil {
 				return fmt.Errorf("%w: %w", ErrCorrupt, err)
 			}
+			if !f.fits(r) { //guard:R57 frame-fits
+				return fmt.Errorf("%w: epoch %d, sequence %d: the receipt is not what its frame says", ErrCorrupt, f.epoch, f.seq)
+			}
 			if err := fn(r.Ref(f.payload), r); err != nil {
 				return err
 			}

@@ -32,6 +32,7 @@ type scan struct {
 	clean   bool   // the last receipt closes its epoch
 	dropped uint64 // bytes of the torn tail
 	pending []unsealed
+	spots   []spot         // of pending
 	open    map[place]spot // intents without outcome
 }
 
@@ -76,6 +77,9 @@ func (l *Ledger) recover(ctx context.Context) error {
 		return fmt.Errorf("%w: %d receipts are signed, the folder's checkpoint has %d", ErrCorrupt, l.tree.Size(), s.head.Size)
 	}
 	l.first = max(l.first, 1)
+	if err := s.unsigned(ctx); err != nil {
+		return err
+	}
 	if err := s.intents(); err != nil {
 		return err
 	}
@@ -211,6 +215,7 @@ func (s *scan) receipt(f *frame, here place, at spot) {
 	s.last, s.clean = here, f.kind == kindClose
 	s.payload = append(s.payload[:0], f.payload...)
 	s.pending = append(s.pending, unsealed{place: here, timeMS: f.timeMS, leaf: tlog.LeafHash(f.payload)})
+	s.spots = append(s.spots, at)
 	switch f.kind {
 	case kindIntent:
 		s.open[here] = at
@@ -226,7 +231,7 @@ func (s *scan) batch(f *frame) error {
 	if err != nil {
 		return err
 	}
-	if b.Count > uint64(len(s.pending)) || b.Prev != s.l.batch || s.pending[0].place != (place{b.Epoch, b.First}) {
+	if b.Count > uint64(len(s.pending)) || b.Prev != s.l.batch || s.pending[0].place != (place{b.Epoch, b.First}) || s.pending[b.Count-1].epoch != b.Epoch {
 		return errors.New("batch does not follow")
 	}
 	leaves := make([]tlog.Hash, b.Count)
@@ -240,15 +245,41 @@ func (s *scan) batch(f *frame) error {
 	if t.Root() != b.Root { //guard:R57 log-batch-root
 		return errors.New("batch is over other receipts")
 	}
-	for _, h := range leaves {
+	for _, h := range leaves { // another log need not have a batch that ends where the checkpoint does
 		s.l.tree.Append(h)
+		if s.l.tree.Size() == s.head.Size && s.l.tree.Root() != s.head.Root { //guard:R57 folder-checkpoint
+			return errors.New("the folder's checkpoint is of another log")
+		}
 	}
 	s.pending = append(s.pending[:0], s.pending[b.Count:]...)
+	s.spots = append(s.spots[:0], s.spots[b.Count:]...)
 	s.l.batch = id
-	if s.l.tree.Size() == s.head.Size && s.l.tree.Root() != s.head.Root { //guard:R57 folder-checkpoint
-		return errors.New("the folder's checkpoint is of another log")
-	}
 	return nil
+}
+
+// unsigned reads the receipts that no batch covers. This start is going to sign
+// them, so they must be what this gate could have written there. SPEC LEDG-5.
+func (s *scan) unsigned(ctx context.Context) error {
+	left := len(s.spots)
+	if left == 0 {
+		return nil
+	}
+	return s.l.walk(ctx, mark{seg: s.spots[0].seg, off: s.spots[0].off}, func(f *frame, at spot) error {
+		if f.typ != typeReceipt {
+			return nil
+		}
+		r, err := receipt.Parse(f.payload)
+		if err == nil && (!f.fits(r) || r.Gate != s.l.cfg.Gate || r.Zone != s.l.cfg.Zone) { //guard:R57 unsigned-fits
+			err = errors.New("the receipt is not what its frame says, or another gate's")
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %s at byte %d: unsigned: %w", ErrCorrupt, disk.Numbered(at.seg, "wal"), at.off, err)
+		}
+		if left--; left == 0 {
+			return errStop
+		}
+		return nil
+	})
 }
 
 // intents reads the intents without outcome.
