@@ -150,16 +150,20 @@ func (l *Ledger) Signed(ctx context.Context, epoch, seq uint64) (*receipt.Signed
 	return &receipt.Signed{Payload: b.payloads[at], Index: at, Path: b.tree.Path(int(at)), Batch: b.block}, nil
 }
 
-// batchOf reads the batch over the receipt at p, which is sealed, from the log.
+// batchOf reads the batch over the receipt at p, if there is one, from the log: it
+// is sealed. Its batch may stand epochs later, as starts may fail before they sign.
 func (l *Ledger) batchOf(ctx context.Context, p place) (*sealedBatch, error) {
 	m, _ := l.find(p)
 	s := &sealedBatch{}
 	var count uint64
+	there := false
 	err := l.walk(ctx, m, func(f *frame, _ spot) error {
+		here := place{f.epoch, f.seq}
+		there = there || f.typ == typeReceipt && here == p
+		if f.typ == typeReceipt && !there && p.before(here) {
+			return fmt.Errorf("%w: epoch %d, sequence %d", ErrUnknown, p.epoch, p.seq)
+		}
 		if f.typ != typeBatch || f.epoch != p.epoch {
-			if f.typ == typeReceipt && f.epoch > p.epoch+1 {
-				return fmt.Errorf("%w: epoch %d, sequence %d", ErrUnknown, p.epoch, p.seq)
-			}
 			return nil
 		}
 		b, id, err := receipt.ParseBatchUnverified(f.payload)
