@@ -231,7 +231,8 @@ func (s *scan) batch(f *frame) error {
 	if err != nil {
 		return err
 	}
-	if b.Count > uint64(len(s.pending)) || b.Prev != s.l.batch || s.pending[0].place != (place{b.Epoch, b.First}) || s.pending[b.Count-1].epoch != b.Epoch {
+	first := place{b.Epoch, b.First}
+	if b.Count > uint64(len(s.pending)) || b.Prev != s.l.batch || s.pending[0].place != first || s.pending[b.Count-1].epoch != b.Epoch || (place{f.epoch, f.seq}) != first {
 		return errors.New("batch does not follow")
 	}
 	leaves := make([]tlog.Hash, b.Count)

@@ -501,6 +501,7 @@ func (f *segmentVectors) misfit(t testing.TB, add adder) {
 	batch("a batch of other sequences", func(b *receipt.Batch) { b.First++ })
 	batch("a batch of another epoch", func(b *receipt.Batch) { b.Epoch++ })
 	batch("a batch after no other", func(b *receipt.Batch) { b.Prev = zone })
+	with("a batch in another's frame", func(s *scribe) { s.seal(nil); f := s.files[0]; f[len(f)-1].epoch++ })
 	with("a batch over two epochs", func(s *scribe) { s.boot(); s.seal(nil) })
 	with("a batch that is none", func(s *scribe) { s.put(frameV{typ: 3, epoch: 1, seq: 1, payload: []byte("batch")}) })
 	with("a batch over nothing", func(s *scribe) { s.seal(nil); f := s.files[0][len(s.files[0])-1]; s.put(f) })
