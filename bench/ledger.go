@@ -105,7 +105,7 @@ func audits(b *testing.B, z *testkit.Zone, l *ledger.Ledger, tmpl *template) flo
 	var export bytes.Buffer
 	must(b, l.Export(b.Context(), &export))
 	member, _ := z.Root.Gate("gate-1")
-	key, err := ledger.LogKey("gate-1", member.SignKey)
+	key, err := receipt.LogKey("gate-1", member.SignKey)
 	must(b, err)
 	count := 0
 	start := time.Now()

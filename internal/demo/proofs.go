@@ -122,7 +122,7 @@ func (s *story) verify(file string) error {
 	}
 	defer f.Close()
 	g, _ := s.w.root.Gate(gateID)
-	key, err := ledger.LogKey(gateID, g.SignKey)
+	key, err := receipt.LogKey(gateID, g.SignKey)
 	if err != nil {
 		return err
 	}

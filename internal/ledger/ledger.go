@@ -178,9 +178,6 @@ func (c *Config) check() error {
 	})
 }
 
-// LogKey returns [receipt.LogKey].
-func LogKey(gate string, k sign.PublicKey) (tlog.Key, error) { return receipt.LogKey(gate, k) }
-
 // Open returns the ledger in cfg.Dir, after it has brought the log in order.
 //
 // It reads all of the log, cuts off a torn tail, begins a new boot epoch with a

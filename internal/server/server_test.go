@@ -244,7 +244,7 @@ func TestAuditFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	member, _ := g.Root.Gate("gate-1")
-	key, err := ledger.LogKey("gate-1", member.SignKey)
+	key, err := receipt.LogKey("gate-1", member.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}

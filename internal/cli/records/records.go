@@ -14,7 +14,6 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/cli/shell"
-	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
@@ -367,7 +366,7 @@ func verifyExport(root *policy.Root, id string, f *os.File, visit func(*receipt.
 	if err != nil {
 		return nil, err
 	}
-	key, err := ledger.LogKey(g.ID, g.SignKey)
+	key, err := receipt.LogKey(g.ID, g.SignKey)
 	if err != nil {
 		return nil, err
 	}
