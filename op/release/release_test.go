@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/release"
 )
@@ -61,7 +62,11 @@ func FuzzView(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(o.Asked)
+	var v vectors
+	testkit.ReadVectors(f, vectorFile, &v)
+	for _, c := range v.Cases {
+		f.Add(testkit.Unhex(f, c.Asked))
+	}
 	f.Fuzz(func(t *testing.T, asked []byte) {
 		v, err := release.Mapper{}.View(&op.Operation{Type: release.DocumentType, Asked: asked, Found: o.Found}, nil)
 		if err != nil {
