@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -101,4 +102,30 @@ func TestStatementVectors(t *testing.T) {
 	if refused < 14 {
 		t.Errorf("%d refused", refused)
 	}
+}
+
+// FuzzStatement: a statement that parses encodes back to the bytes that were signed,
+// and nobody's counts.
+func FuzzStatement(f *testing.F) {
+	var v statementFile
+	testkit.ReadVectors(f, statementFileName, &v)
+	for _, c := range v.Cases {
+		f.Add(testkit.EnvelopeOf(f, c.Envelope).Payload)
+	}
+	r, p := testkit.VerifyPolicy(f, v.Root, v.Policy)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		st, err := seal.ParseStatement(&sign.Envelope{PayloadType: seal.StatementType, Payload: payload})
+		if err != nil {
+			if !errors.Is(err, seal.ErrSeal) {
+				t.Errorf("an error of another package: %v", err)
+			}
+			return
+		}
+		if again := encode(t, &st.Statement); !bytes.Equal(again, payload) {
+			t.Errorf("%x encodes to %x", payload, again)
+		}
+		if st.Verify(r, p) == nil {
+			t.Errorf("%x holds, and nobody signed it", payload)
+		}
+	})
 }
