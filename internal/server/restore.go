@@ -121,7 +121,7 @@ func unpack(r io.Reader, dir string) error {
 		if err != nil {
 			return fmt.Errorf("%w: it is no tar, or damaged, so nothing was restored: %w", ErrBackup, err)
 		}
-		if h.Typeflag != tar.TypeReg || !inBackup.MatchString(h.Name) || seen[h.Name] || h.Size > maxBackupFile { //guard:R11 restore-names
+		if h.Typeflag != tar.TypeReg || !inBackup.MatchString(h.Name) || seen[h.Name] || h.Size > maxBackupFile || sparse(h) { //guard:R11 restore-names
 			return fmt.Errorf("%w: it holds %q, so nothing was restored", ErrBackup, h.Name)
 		}
 		seen[h.Name] = true
