@@ -183,7 +183,18 @@ func packOne(t *tar.Writer, dir, name string) error {
 	return err
 }
 
-// unpack writes the parts of a bundle, and nothing else, into dir.
+// sparse reports whether the entry has holes: bytes of zero that are not in the
+// archive. A few bytes would fill the disk; no bundle has such an entry.
+func sparse(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// unpack writes the parts of a bundle, and nothing else, into dir. SPEC AUDIT-4.
 func unpack(file, dir string) error {
 	f, err := shell.Bundle.Open(file)
 	if err != nil {
@@ -196,7 +207,7 @@ func unpack(file, dir string) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err == nil && (seen >= len(parts) || h.Name != parts[seen] || h.Typeflag != tar.TypeReg || h.Size > maxBundleFile) {
+		if err == nil && (seen >= len(parts) || h.Name != parts[seen] || h.Typeflag != tar.TypeReg || h.Size > maxBundleFile || sparse(h)) { //guard:R11 bundle-parts
 			err = errors.New("it has other parts")
 		}
 		if err != nil {

@@ -27,7 +27,7 @@ import (
 
 // newWorld returns a gate that decided two uses, and a shell that reaches its
 // control API over a socket.
-func newWorld(t *testing.T) (*testgate.Gate, *shell.Shell) {
+func newWorld(t testing.TB) (*testgate.Gate, *shell.Shell) {
 	t.Helper()
 	g := testgate.New(t, testgate.Config{
 		Upstream: testgate.NewUpstream(t, nil),
