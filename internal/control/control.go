@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/writhq/writ/api"
@@ -73,6 +74,7 @@ type API struct {
 	guesses bucket
 	revoked revocations
 	sealing sync.Mutex // one guess of the passphrase at a time
+	panics  atomic.Uint64
 	mu      sync.RWMutex
 	open    *Authority // guarded by mu; nil: sealed
 }
@@ -161,7 +163,24 @@ func (a *API) handler(local bool) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		a.problem(w, &refusal{http.StatusNotFound, api.CodeNotFound, "there is nothing here", "", "see spec/control.md"})
 	})
-	return mux
+	return a.guarded(mux)
+}
+
+// guarded answers with h. A panic is noted by its kind alone, since its value may
+// hold a passphrase, and ends the connection. SPEC CTRL-20.
+func (a *API) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v != http.ErrAbortHandler {
+					a.panics.Add(1)
+					a.c.Log.Error("panic", "kind", fmt.Sprintf("%T", v))
+				}
+				panic(http.ErrAbortHandler) // the library would log the value itself
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // limited answers with h as long as there is a slot.

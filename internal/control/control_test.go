@@ -57,6 +57,9 @@ func (w *world) sealed(t *testing.T) *control.API {
 	a, err := control.New(control.Config{
 		Now: w.Clock.Now, Log: slog.New(slog.NewTextHandler(w.log, nil)), Build: "test", Metrics: w.metrics,
 		Unseal: func(_ context.Context, p secret.Bytes) error {
+			if p.Equal(secret.Take([]byte("panic"))) {
+				panic("the passphrase was " + testkit.Plain)
+			}
 			if !p.Equal(secret.Take([]byte("right"))) {
 				return control.ErrPassphrase
 			}
@@ -477,6 +480,37 @@ func TestReceipts(t *testing.T) {
 		if status, body := ask(h, "GET", "/v1/receipts/"+ref, ""); status != want {
 			t.Errorf("%s: %d %s", ref, status, body)
 		}
+	}
+}
+
+// recovered returns what fn panics with.
+func recovered(fn func()) (v any) {
+	defer func() { v = recover() }()
+	fn()
+	return nil
+}
+
+// TestPanic shows a fault in a route: no answer, a line in the log that says
+// nothing of the value, and a count.
+//
+// SPEC CTRL-20
+// R2 R11
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testgate.Config{NoSecret: true})
+	h := w.sealed(t).Local()
+	if v := recovered(func() { ask(h, "POST", "/v1/unseal", "panic") }); v != http.ErrAbortHandler {
+		t.Errorf("the server gets the panic %v", v)
+	}
+	w.metrics.Panics(func() uint64 { return 3 })
+	_, body := ask(h, "GET", "/metrics", "")
+	for _, want := range []string{`writ_panics_total{where="control"} 1`, `writ_panics_total{where="gate"} 3`} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	if log := w.log.String(); !strings.Contains(log, "panic") || !strings.Contains(log, "kind=string") || strings.Contains(log, testkit.Plain) {
+		t.Errorf("logged: %s", log)
 	}
 }
 

@@ -28,6 +28,7 @@ type Metrics struct {
 	appends   []uint64          // guarded by mu; by bound, the last is what is above all
 	seconds   float64           // guarded by mu; of all appends
 	tallied   func() map[op.Code]uint64
+	panics    func() uint64
 }
 
 // Tally makes m show refusals without receipt, by code; it is called before m is
@@ -36,6 +37,23 @@ func (m *Metrics) Tally(fn func() map[op.Code]uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tallied = fn
+}
+
+// Panics makes m show the panics of the gate; it is called before m is served.
+func (m *Metrics) Panics(fn func() uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.panics = fn
+}
+
+// gatePanics returns how many panics of the gate there were.
+func (m *Metrics) gatePanics() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.panics == nil {
+		return 0
+	}
+	return m.panics()
 }
 
 // Observe counts a receipt that the gate appended, which took that long.
@@ -118,6 +136,8 @@ func (a *API) metrics(w http.ResponseWriter, _ *http.Request) error {
 	if x := a.authority(); x != nil {
 		gauge(w, "writ_ledger_receipts", "Receipts in the ledger, of all epochs.", x.Ledger.Len())
 	}
+	panics := map[string]uint64{"control": a.panics.Load(), "gate": a.c.Metrics.gatePanics()}
+	family{"writ_panics_total", "Panics that were recovered, by where; each one is a fault of this program.", "where"}.write(w, panics)
 	a.c.Metrics.write(w)
 	return nil
 }

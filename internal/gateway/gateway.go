@@ -100,6 +100,7 @@ type Hall struct {
 	size   int                    // guarded by mu; bytes of chains
 	acts   map[*act]struct{}      // guarded by mu; under way
 	turns  atomic.Uint64          // how often the policy log changed
+	panics atomic.Uint64
 }
 
 // known is a credential that held under a policy and a root; the gate asks again.
@@ -138,6 +139,16 @@ func (h *Hall) TLS() *tls.Config { return h.c.TLS }
 
 // Log returns the hall's log.
 func (h *Hall) Log() *slog.Logger { return h.c.Log }
+
+// Panicked notes what a gateway recovered from. Only the kind is logged: the value
+// may hold a secret.
+func (h *Hall) Panicked(value any) {
+	h.panics.Add(1)
+	h.c.Log.Error("panic", "kind", fmt.Sprintf("%T", value))
+}
+
+// Panics returns how many panics there were, in gateways and in acts.
+func (h *Hall) Panics() uint64 { return h.panics.Load() }
 
 // Now returns the time.
 func (h *Hall) Now() time.Time { return h.c.Now() }

@@ -169,7 +169,7 @@ func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func
 	out = Outcome{Class: Unknown, Note: "panic"}
 	defer func() {
 		if r := recover(); r != nil { //guard:R13 panic-recorded
-			s.hall.c.Log.Error("panic while performing", "kind", fmt.Sprintf("%T", r))
+			s.hall.Panicked(r)
 			err = fmt.Errorf("%w: panic while performing", ErrGateway)
 		}
 	}()

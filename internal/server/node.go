@@ -228,6 +228,7 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 		return notOpened(err)
 	}
 	n.metrics.Tally(s.Tallied)
+	n.metrics.Panics(s.hall.Panics)
 	if n.doors, err = n.passDoors(); err != nil {
 		return errors.Join(err, s.Close())
 	}

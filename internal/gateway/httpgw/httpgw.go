@@ -128,8 +128,22 @@ func (h *handler) begin(w http.ResponseWriter, r *http.Request, route string) (*
 	return in, s
 }
 
-// ServeHTTP takes one request through the gate.
+// ServeHTTP takes one request through the gate. A panic is noted, and ends the
+// connection or stream without an answer: how far the request came is not known.
+// SPEC HTTPGW-11.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler { // that is how serve cuts a response short
+				h.hall.Panicked(v) //guard-call:R11 panic-noted
+			}
+			panic(http.ErrAbortHandler) // the library would log the value itself
+		}
+	}()
+	h.serve(w, r)
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
 	if r.ProtoMajor == 1 {
 		c.SetWriteDeadline(time.Time{}) // a connection keeps that of the answer before
