@@ -8,9 +8,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/pprof"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,9 +151,41 @@ func (g *Gate) Keyring() *custody.Keyring {
 	}
 }
 
+// label marks the goroutines of a gate, which hand it on to those that they start.
+const label = "testgate"
+
+// labelled calls fn such that every goroutine that comes of it is g's.
+func (g *Gate) labelled(fn func(context.Context)) {
+	pprof.Do(context.WithoutCancel(g.t.Context()), pprof.Labels(label, g.Dir), fn)
+}
+
+// Goroutines returns how many goroutines of the gate there are; of the test, its
+// clients and other gates there are none among them.
+func (g *Gate) Goroutines() int {
+	g.t.Helper()
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+		g.t.Fatal(err)
+	}
+	sum, n := 0, 0
+	for line := range strings.Lines(b.String()) { // "N @ addresses", then its labels
+		if at, _, ok := strings.Cut(line, " @ "); ok {
+			fmt.Sscan(at, &n)
+		} else if strings.HasPrefix(line, "# labels:") && strings.Contains(line, strconv.Quote(g.Dir)) {
+			sum += n
+		}
+	}
+	return sum
+}
+
 // Open opens the server on the gate's folder.
-func (g *Gate) Open() (*server.Server, error) {
-	return server.Open(g.t.Context(), server.Config{
+func (g *Gate) Open() (s *server.Server, err error) {
+	g.labelled(func(ctx context.Context) { s, err = g.open(ctx) })
+	return s, err
+}
+
+func (g *Gate) open(ctx context.Context) (*server.Server, error) {
+	return server.Open(ctx, server.Config{
 		Dir: g.Dir, Keyring: g.Keyring(), Roots: []*sign.Envelope{g.RootEnvelope}, Now: g.Clock.Now,
 		Log: slog.New(slog.NewJSONHandler(g.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TLS: &tls.Config{Certificates: []tls.Certificate{g.cert}}, Build: "test",
@@ -176,7 +212,9 @@ func (g *Gate) Start() {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	g.cancel, g.done = cancel, make(chan error, 1)
-	go func() { g.done <- s.Serve(ctx, doors) }()
+	g.labelled(func(context.Context) {
+		go func() { g.done <- s.Serve(ctx, doors) }()
+	})
 	g.t.Cleanup(func() { g.Stop() })
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/internal/testgate"
@@ -227,40 +228,61 @@ func (r *run) secrets() {
 func (r *run) cutOff() {
 	g := r.gate(testgate.Config{})
 	c := g.Wide(1)
-	r.mustPermit(r.client(g, c))
+	k := r.client(g, c)
+	r.mustPermit(k)
+	k.Close()
+	before := r.least(g)
 	n := len(r.d.Wire(r, g, c, g.Holder(0)))
 	if n < 100 {
 		r.Fatalf("an operation of %d bytes", n)
 	}
-	before := runtime.NumGoroutine()
-	step := max(1, n/300)
-	for at := 0; at < n; at += step {
-		wire := r.d.Wire(r, g, c, g.Holder(0))
-		conn := r.d.Dial(r, g)
-		if _, err := conn.Write(wire[:min(at, len(wire))]); err != nil {
-			r.Fatalf("write %d bytes: %v", at, err)
-		}
-		conn.Close()
+	var at atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for end := int(at.Add(1)) - 1; end < n; end = int(at.Add(1)) - 1 {
+				r.cut(g, c, end)
+			}
+		})
 	}
+	wg.Wait()
+	r.settles(g, before)
 	r.mustPermit(r.client(g, c))
-	r.settles(before + 20)
-	for _, line := range strings.Split(string(g.Logged.Bytes()), "\n") {
+	for line := range strings.Lines(string(g.Logged.Bytes())) {
 		if strings.Contains(line, "panic") {
 			r.Errorf("logged: %s", line)
 		}
 	}
 }
 
-// settles waits until no more than n goroutines are left.
-func (r *run) settles(n int) {
-	deadline := time.Now().Add(10 * time.Second)
-	for runtime.NumGoroutine() > n {
+// cut sends the first bytes of an operation and goes away.
+func (r *run) cut(g *testgate.Gate, c *credential.Chain, end int) {
+	wire := r.d.Wire(r, g, c, g.Holder(0))
+	conn := r.d.Dial(r, g)
+	defer conn.Close()
+	if _, err := conn.Write(wire[:min(end, len(wire))]); err != nil {
+		r.Errorf("write %d bytes: %v", end, err)
+	}
+}
+
+// least returns how many goroutines the gate has while nobody is connected.
+func (r *run) least(g *testgate.Gate) int {
+	n := g.Goroutines()
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); { // those of the last client go away
+		n = min(n, g.Goroutines())
+	}
+	if n == 0 {
+		r.Fatal("no goroutine of the gate is seen")
+	}
+	return n
+}
+
+// settles waits until no more than n goroutines of the gate are left.
+func (r *run) settles(g *testgate.Gate, n int) {
+	deadline := time.Now().Add(20 * time.Second)
+	for g.Goroutines() > n {
 		if time.Now().After(deadline) {
-			// Tests beside this one have goroutines of their own, so only a flood is a
-			// leak: one for each connection that was cut off.
-			if runtime.NumGoroutine() > n+200 {
-				r.Errorf("%d goroutines are left", runtime.NumGoroutine())
-			}
+			r.Errorf("%d goroutines of the gate are left, and there were %d before", g.Goroutines(), n)
 			return
 		}
 		runtime.Gosched()
