@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
 
 	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/internal/gateway/httpgw"
 	"github.com/writhq/writ/internal/testgate"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/sign"
 )
 
@@ -40,8 +43,8 @@ func record(t *testing.T, g *testgate.Gate, h *http.Client) []byte {
 	return k.wire
 }
 
-// play sends bytes to the gate and returns the status.
-func play(t *testing.T, g *testgate.Gate, wire []byte) int {
+// play sends bytes to the gate and returns the status, and the code of a denial.
+func play(t *testing.T, g *testgate.Gate, wire []byte) (int, op.Code) {
 	t.Helper()
 	conn, err := tls.Dial("tcp", g.Addrs[0], g.TLS())
 	if err != nil {
@@ -55,5 +58,10 @@ func play(t *testing.T, g *testgate.Gate, wire []byte) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode
+	defer resp.Body.Close()
+	var p httpgw.Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, p.Code
 }
