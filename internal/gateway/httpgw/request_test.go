@@ -223,6 +223,29 @@ func TestWhereConnectionsGo(t *testing.T) {
 			t.Errorf("status %d, %d connections upstream", status, g.Upstream.Connections())
 		}
 	})
+	t.Run("a name", func(t *testing.T) {
+		t.Parallel()
+		up, asked := testgate.NewUpstream(t, nil), []string(nil)
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(up.Origin, "https://"))
+		g := testgate.New(t, testgate.Config{
+			Upstream: up, Doors: []testgate.Door{door},
+			Policy: func(d *policy.Document) { d.Targets[0].Origin = "https://shop.example:" + port },
+			Resolve: func(_ context.Context, host string) ([]net.IP, error) {
+				asked = append(asked, host)
+				return []net.IP{net.IPv4(127, 0, 0, 1)}, nil
+			},
+		})
+		status, body := read(t, g)
+		if status != 200 || up.Connections() != 1 {
+			t.Errorf("status %d, %d connections upstream: %s", status, up.Connections(), body)
+		}
+		if !slices.Equal(asked, []string{"shop.example"}) { // the address that was checked is the one dialled
+			t.Errorf("resolved %v", asked)
+		}
+		if seen := up.Seen(); len(seen) == 1 && seen[0].Host != "shop.example:"+port {
+			t.Errorf("the target was called as %s", seen[0].Host)
+		}
+	})
 	t.Run("rebinding", func(t *testing.T) {
 		t.Parallel()
 		up, asked := testgate.NewUpstream(t, nil), 0
