@@ -50,7 +50,8 @@ type Upstream struct {
 
 	mu       sync.Mutex
 	requests []Seen           // guarded by mu
-	conns    int              // guarded by mu
+	conns    int              // guarded by mu; all that were made
+	closed   int              // guarded by mu; those of them that ended
 	handler  http.HandlerFunc // guarded by mu
 	forget   bool             // guarded by mu
 }
@@ -86,10 +87,13 @@ func NewUpstreamTLS(t testing.TB, h http.HandlerFunc, change func(*tls.Config)) 
 		Handler: http.HandlerFunc(u.serve), TLSConfig: cfg,
 		ErrorLog: log.New(io.Discard, "", 0),
 		ConnState: func(_ net.Conn, st http.ConnState) {
-			if st == http.StateNew {
-				u.mu.Lock()
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			switch st {
+			case http.StateNew:
 				u.conns++
-				u.mu.Unlock()
+			case http.StateClosed, http.StateHijacked:
+				u.closed++
 			}
 		},
 	}
@@ -141,6 +145,13 @@ func (u *Upstream) Seen() []Seen {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return append([]Seen(nil), u.requests...)
+}
+
+// Open returns how many connections to the upstream are open, as it sees them.
+func (u *Upstream) Open() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.conns - u.closed
 }
 
 // Connections returns how many connections were made to the upstream.

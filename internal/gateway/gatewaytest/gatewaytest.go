@@ -69,19 +69,21 @@ type run struct {
 // Run checks everything that a gateway must do.
 func Run(t *testing.T, d Driver) {
 	for name, test := range map[string]func(*run){
-		"unknown configuration refused":         (*run).configuration,
-		"permitted":                             (*run).permitted,
-		"denied reaches nothing":                (*run).denied,
-		"log down reaches nothing":              (*run).logDown,
-		"policy flips in mid-connection":        (*run).flips,
-		"revocation in mid-connection":          (*run).revoked,
-		"record precedes open":                  (*run).order,
-		"no secret byte anywhere":               (*run).secrets,
-		"client cut off at every byte":          (*run).cutOff,
-		"junk is bounded":                       (*run).junk,
-		"drain":                                 (*run).drain,
-		"a connection serves one credential":    (*run).oneCredential,
-		"custody that does not open sends none": (*run).custodyDown,
+		"unknown configuration refused":          (*run).configuration,
+		"permitted":                              (*run).permitted,
+		"denied reaches nothing":                 (*run).denied,
+		"log down reaches nothing":               (*run).logDown,
+		"policy flips in mid-connection":         (*run).flips,
+		"revocation in mid-connection":           (*run).revoked,
+		"record precedes open":                   (*run).order,
+		"no secret byte anywhere":                (*run).secrets,
+		"client cut off at every byte":           (*run).cutOff,
+		"junk is bounded":                        (*run).junk,
+		"drain":                                  (*run).drain,
+		"a connection serves one credential":     (*run).oneCredential,
+		"a lost response is not asked for again": (*run).lostResponse,
+		"unused connections end with a change":   (*run).unusedEnd,
+		"custody that does not open sends none":  (*run).custodyDown,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

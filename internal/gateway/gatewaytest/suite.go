@@ -289,6 +289,12 @@ func (r *run) settles(g *testgate.Gate, n int) {
 	}
 }
 
+// junk is a connection that says nothing of use.
+type junk struct {
+	dial func() (net.Conn, error)
+	send func(net.Conn) error
+}
+
 func (r *run) junk() {
 	if r.d.Quick.New != nil {
 		r.d.Protocol = r.d.Quick
@@ -297,16 +303,31 @@ func (r *run) junk() {
 	if len(r.d.Junk) < 3 {
 		r.Fatalf("only %d kinds of junk", len(r.d.Junk))
 	}
-	var wg sync.WaitGroup
+	dial := func() (net.Conn, error) { return r.d.Dial(r, g), nil }
+	kinds := map[string]junk{
+		"silence below the protocol": {dial, func(net.Conn) error { return nil }},
+		"silence from the first byte on": {
+			func() (net.Conn, error) { return new(net.Dialer).DialContext(r.Context(), "tcp", g.Addrs[0]) },
+			func(net.Conn) error { return nil },
+		},
+	}
 	for name, send := range r.d.Junk {
+		kinds[name] = junk{dial, send}
+	}
+	var wg sync.WaitGroup
+	for name, j := range kinds {
 		wg.Go(func() {
-			conn := r.d.Dial(r, g)
+			conn, err := j.dial()
+			if err != nil {
+				r.Errorf("%s: %v", name, err)
+				return
+			}
 			defer conn.Close()
 			conn.SetDeadline(time.Now().Add(40 * time.Second))
-			if err := send(conn); err != nil {
+			if err := j.send(conn); err != nil {
 				return // the gateway closed it while it was sent
 			}
-			_, err := io.Copy(io.Discard, conn)
+			_, err = io.Copy(io.Discard, conn)
 			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 				r.Errorf("%s: the gateway still listens after 40 s", name)
 			}
@@ -359,5 +380,55 @@ func (r *run) oneCredential() {
 	seen := g.Upstream.Seen()
 	if len(seen) != 4 || seen[0].Remote == seen[1].Remote || seen[0].Remote != seen[2].Remote || seen[1].Remote != seen[3].Remote {
 		r.Errorf("upstream connections were shared, or not kept: %d requests", len(seen))
+	}
+}
+
+// lostResponse has a target read a whole request and hang up, on a new connection
+// and on a kept one: nobody knows what became of it, so it is not sent again.
+func (r *run) lostResponse() {
+	for _, kept := range []bool{false, true} {
+		up := testgate.NewUpstream(r, nil)
+		g := r.gate(testgate.Config{Upstream: up})
+		k, before := r.client(g, g.Wide(1)), 0
+		if kept {
+			r.mustPermit(k)
+			before = 1
+		}
+		up.Handle(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		a := k.Permitted()
+		if a.OK {
+			r.Errorf("kept %v: a lost response was taken for one: %+v", kept, a)
+		}
+		if n := reached(g) - before; n != 1 || up.Connections() != 1 {
+			r.Errorf("kept %v: %d requests over %d connections, want 1 over 1", kept, n, up.Connections())
+		}
+		out := g.Receipts(receipt.Outcome)
+		if len(out) != before+1 || out[before].Outcome.Class != receipt.Unknown {
+			r.Errorf("kept %v: want %d outcomes, the last unknown; have %d", kept, before+1, len(out))
+		}
+	}
+}
+
+// unusedEnd shows that the target sees a kept connection close when the policy log
+// changes: whatever was published, it does not outlive that.
+func (r *run) unusedEnd() {
+	for name, change := range map[string]func(*testgate.Gate){
+		"a revocation of another credential": func(g *testgate.Gate) { g.Revoke(zone.RevokeCredential, g.Wide(1).Blocks()[0]) },
+		"a successor":                        func(g *testgate.Gate) { g.Succeed(func(d *policy.Document) { d.Expires-- }) },
+		"a new version of the secret":        func(g *testgate.Gate) { g.PutSecret(2, "another-secret-value") },
+	} {
+		g := r.gate(testgate.Config{})
+		r.mustPermit(r.client(g, g.Wide(1)))
+		if n := g.Upstream.Open(); n != 1 {
+			r.Errorf("%s: %d connections are kept before, want 1", name, n)
+		}
+		change(g)
+		deadline := time.Now().Add(10 * time.Second) // before they would end by themselves
+		for g.Upstream.Open() > 0 && time.Now().Before(deadline) {
+			runtime.Gosched()
+		}
+		if n := g.Upstream.Open(); n != 0 {
+			r.Errorf("%s: %d unused connections are open still", name, n)
+		}
 	}
 }
