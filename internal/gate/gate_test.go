@@ -376,3 +376,27 @@ func TestDenialsAreComplete(t *testing.T) {
 		t.Errorf("receipt: %+v", r)
 	}
 }
+
+// TestIssuerDropped shows a credential that was verified, and used, before a root
+// without its issuer: what the gate keeps does not outlive the root.
+//
+// A22 R22
+func TestIssuerDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 2)
+	w.mustPermit(w.request(c))
+	root := func(change func(*policy.RootDocument)) {
+		d, err := policy.ParseRoot(w.zone.Roots()[len(w.zone.Roots())-1].Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Version, d.Prev = d.Version+1, w.zone.Root().ID()
+		change(d)
+		w.apply(testkit.Envelope(t, policy.RootType, d, w.Key("ana"), w.Key("bo")))
+	}
+	root(func(d *policy.RootDocument) { d.Expires-- })
+	w.mustPermit(w.request(c)) // another root alone changes nothing
+	root(func(d *policy.RootDocument) { delete(d.Principals, "iris") })
+	w.mustDeny(w.request(c), op.CredentialInvalid)
+}
