@@ -36,6 +36,8 @@ type world struct {
 	law     error               // of Fresh and View
 	fresh   int64               // what Fresh says
 	between func()              // called once after the next reservation
+	trap    func(step string)   // called at the beginning of Fresh, View, Reserve and Append
+	hang    bool                // Append returns when its context ends
 	floor   int64               // what Floor says
 }
 
@@ -94,19 +96,32 @@ func (w *world) note(e string) {
 
 // View and Fresh implement gate.Laws.
 func (w *world) View(fn func(*zone.Zone)) error {
+	w.step("view")
 	if w.law == nil {
 		fn(w.zone)
 	}
 	return w.law
 }
 
+func (w *world) step(name string) {
+	if w.trap != nil {
+		w.trap(name)
+	}
+}
+
 func (w *world) Fresh() (int64, polog.Position, error) {
+	w.step("fresh")
 	return w.fresh, polog.Position{Size: w.zone.Size(), Root: canon.Digest{1}}, w.law
 }
 
 // Append and Floor implement gate.Ledger. Append checks that what it is given is
 // a receipt that the real ledger takes.
-func (w *world) Append(_ context.Context, e ledger.Entry) (ledger.Ref, error) {
+func (w *world) Append(ctx context.Context, e ledger.Entry) (ledger.Ref, error) {
+	w.step("append")
+	if w.hang {
+		<-ctx.Done()
+		return ledger.Ref{}, ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fail != nil {
@@ -138,6 +153,7 @@ func (w *world) Floor() time.Time { return time.Unix(w.floor, 0) }
 
 // Reserve, Release and Done implement gate.State.
 func (w *world) Reserve(r *state.Reservation) *state.Refusal {
+	w.step("reserve")
 	w.note("reserve")
 	ref := w.state.Reserve(r)
 	if w.between != nil {

@@ -28,6 +28,10 @@ import (
 // ErrGate is wrapped by every error of this package that is not an [op.Denial].
 var ErrGate = errors.New("gate")
 
+// ErrPanic is wrapped by the error for a decision whose code panicked. It names the
+// kind of the value alone.
+var ErrPanic = fmt.Errorf("%w: panic while deciding", ErrGate)
+
 // Laws is the policy log, replayed.
 type Laws interface {
 	// View calls fn with the zone, which fn does not keep.
@@ -155,8 +159,14 @@ type law struct {
 //
 // The order is: policy in force, evaluation, reservation, record, permit. The
 // intent's record keeps the promise of the policy's receipts.mode before Decide
-// returns. SPEC GATE-1, GATE-2, GATE-3, GATE-4.
-func (g *Gate) Decide(ctx context.Context, r *Request) (*Permitted, error) {
+// returns. A panic is an error: what was reserved by then stays reserved. SPEC
+// GATE-1, GATE-2, GATE-3, GATE-4.
+func (g *Gate) Decide(ctx context.Context, r *Request) (p *Permitted, err error) {
+	defer func() {
+		if v := recover(); v != nil { //guard:R11 decision-panic
+			p, err = nil, fmt.Errorf("%w: %T", ErrPanic, v)
+		}
+	}()
 	q := &question{r: r}
 	if d := g.decide(ctx, q); d != nil {
 		return nil, g.deny(ctx, q, d, nil)
@@ -165,7 +175,7 @@ func (g *Gate) Decide(ctx context.Context, r *Request) (*Permitted, error) {
 	if ref := g.c.State.Reserve(res); ref != nil { //guard:R13 reserve-before-permit
 		return nil, g.deny(ctx, q, ref.Denial, ref)
 	}
-	p, err := g.record(ctx, q, res)
+	p, err = g.record(ctx, q, res)
 	if errors.Is(err, errMarked) {
 		g.c.State.Release(res)
 		return nil, g.deny(ctx, q, op.Deny(op.StateUnavailable, "the secret was given out in the clear meanwhile; ask again"), nil)

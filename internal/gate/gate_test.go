@@ -1,8 +1,10 @@
 package gate_test
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -399,4 +401,75 @@ func TestIssuerDropped(t *testing.T) {
 	w.mustPermit(w.request(c)) // another root alone changes nothing
 	root(func(d *policy.RootDocument) { delete(d.Principals, "iris") })
 	w.mustDeny(w.request(c), op.CredentialInvalid)
+}
+
+// TestPanicIsNo shows a panic at every step of a decision: no permit, no denial that
+// nobody recorded, nothing of the value in the error, and a gate that goes on.
+//
+// R11
+// guard: decision-panic
+func TestPanicIsNo(t *testing.T) {
+	t.Parallel()
+	steps := map[string]int{}
+	w := newWorld(t, nil)
+	w.trap = func(step string) { steps[step]++ }
+	w.mustPermit(w.request(w.Credential(t, 1)))
+	if len(steps) != 4 {
+		t.Fatalf("a decision has the steps %v", steps)
+	}
+	for step := range steps {
+		w := newWorld(t, nil)
+		c := w.Credential(t, 1)
+		w.trap = func(at string) {
+			if at == step {
+				panic("the value was " + testkit.Plain)
+			}
+		}
+		r := w.request(c)
+		p, err := w.gate.Decide(t.Context(), r)
+		if _, denied := errors.AsType[*op.Denial](err); p != nil || !errors.Is(err, gate.ErrPanic) || denied {
+			t.Errorf("%s: %v, %v", step, p, err)
+		} else if strings.Contains(err.Error(), testkit.Plain) {
+			t.Errorf("%s: the error holds what the panic said: %v", step, err)
+		}
+		if len(w.seen) != 0 {
+			t.Errorf("%s: %d receipts", step, len(w.seen))
+		}
+		w.trap = nil
+		if step == "append" {
+			w.mustDeny(r, op.Replayed) // what was reserved stays so
+		}
+		w.mustPermit(w.request(c))
+	}
+}
+
+// TestHangIsNo shows a ledger that does not answer: when whoever asked stops
+// waiting, there is no permit and no denial, and what was reserved is given back.
+//
+// R11 R59
+// guard: record-before-permit
+func TestHangIsNo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.Credential(t, 1)
+	bad := w.request(c)
+	bad.Operation = w.Operation(t, "GET", "/v1/customers", "")
+	for _, r := range []*gate.Request{w.request(c), bad} {
+		w.hang = true
+		ctx, cancel := context.WithCancel(t.Context())
+		w.trap = func(step string) {
+			if step == "append" {
+				cancel()
+			}
+		}
+		p, err := w.gate.Decide(ctx, r)
+		if _, denied := errors.AsType[*op.Denial](err); p != nil || !errors.Is(err, context.Canceled) || denied {
+			t.Errorf("%v, %v", p, err)
+		}
+		w.hang, w.trap = false, nil
+	}
+	if got := w.take(); !slices.Equal(got, []string{"reserve", "release"}) {
+		t.Errorf("happened: %v", got)
+	}
+	w.mustPermit(w.request(c))
 }

@@ -147,7 +147,15 @@ func (h *Hall) Panicked(value any) {
 	h.c.Log.Error("panic", "kind", fmt.Sprintf("%T", value))
 }
 
-// Panics returns how many panics there were, in gateways and in acts.
+// undecided notes why nothing was decided, where nothing else does.
+func (h *Hall) undecided(err error) {
+	if errors.Is(err, gate.ErrPanic) {
+		h.panics.Add(1)
+		h.c.Log.Error("not decided", "err", err)
+	}
+}
+
+// Panics returns how many panics there were, in gateways, decisions and acts.
 func (h *Hall) Panics() uint64 { return h.panics.Load() }
 
 // Now returns the time.

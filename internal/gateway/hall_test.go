@@ -6,17 +6,23 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/gate"
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/ledger"
+	"github.com/writhq/writ/internal/state"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/proof"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
@@ -33,6 +39,11 @@ func (idle) Serve(ctx context.Context, _ net.Listener) error {
 // newHall returns a running gate and its hall.
 func newHall(t *testing.T) (*testgate.Gate, *gateway.Hall) {
 	t.Helper()
+	return newHallWith(t, testgate.Config{})
+}
+
+func newHallWith(t *testing.T, c testgate.Config) (*testgate.Gate, *gateway.Hall) {
+	t.Helper()
 	halls := make(chan *gateway.Hall, 1)
 	door := testgate.Door{
 		Protocol: gateway.Protocol{Name: "http", New: func(_ json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
@@ -41,7 +52,8 @@ func newHall(t *testing.T) (*testgate.Gate, *gateway.Hall) {
 		}},
 		Config: func(string) json.RawMessage { return nil },
 	}
-	g := testgate.New(t, testgate.Config{Upstream: testgate.NewUpstream(t, nil), Doors: []testgate.Door{door}})
+	c.Upstream, c.Doors = testgate.NewUpstream(t, nil), []testgate.Door{door}
+	g := testgate.New(t, c)
 	return g, <-halls
 }
 
@@ -120,6 +132,70 @@ func TestUseEnds(t *testing.T) {
 				t.Error("the log holds what the panic said")
 			}
 		})
+	}
+}
+
+// faulty is custody that panics, if it is asked.
+type faulty struct {
+	gateway.Opener
+	asked *atomic.Int64
+}
+
+func (o faulty) Open(context.Context, *permit.Permit) (secret.Bytes, error) {
+	o.asked.Add(1)
+	panic("opened: " + testkit.Plain)
+}
+
+// cracked is a ledger that panics when it is written to.
+type cracked struct{ *ledger.Ledger }
+
+func (cracked) Append(context.Context, ledger.Entry) (ledger.Ref, error) {
+	panic("appended: " + testkit.Plain)
+}
+
+// TestPanicBeforeAct shows a panic in the decision and one in custody: the act is
+// not performed, an intent that is recorded has its outcome, and the log has
+// nothing of what was said.
+//
+// SPEC HALL-2
+// R2 R11
+// guard: panic-recorded, decision-panic
+func TestPanicBeforeAct(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	g, h := newHallWith(t, testgate.Config{Opener: func(o gateway.Opener) gateway.Opener { return faulty{o, &asked} }})
+	use := func(h *gateway.Hall) error {
+		s, err := h.Session(g.Wide(1).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Use(t.Context(), ask(t, g), func(context.Context, *gateway.Act) (gateway.Outcome, error) {
+			t.Error("performed")
+			return gateway.Outcome{Class: gateway.OK}, nil
+		})
+	}
+	if err := use(h); err == nil || asked.Load() != 1 || h.Panics() != 1 {
+		t.Errorf("custody panics: %v, asked %d times, %d panics", err, asked.Load(), h.Panics())
+	}
+	if out := g.Receipts(receipt.Outcome); len(out) != 1 || out[0].Outcome.Class != gateway.NotSent {
+		t.Errorf("%d outcomes; want one not_sent", len(out))
+	}
+	laws, marks := g.Server.PolicyLog(), state.New()
+	broken, err := gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Laws: laws, Ledger: cracked{g.Server.Ledger()}, State: marks, Marks: marks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err = gateway.New(gateway.Config{
+		Gate: broken, Custody: faulty{nil, &asked}, Laws: laws, Domain: testkit.Domain, Now: g.Clock.Now, Log: slog.New(slog.NewJSONHandler(g.Logged, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := use(h); !errors.Is(err, gate.ErrPanic) || asked.Load() != 1 || h.Panics() != 1 {
+		t.Errorf("the decision panics: %v, asked %d times, %d panics", err, asked.Load(), h.Panics())
+	}
+	if log := string(g.Logged.Bytes()); strings.Count(log, `"ERROR"`) != 2 || strings.Contains(log, testkit.Plain) {
+		t.Errorf("logged: %s", log)
 	}
 }
 

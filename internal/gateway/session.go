@@ -123,6 +123,7 @@ func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(co
 	turns := s.hall.turns.Load()
 	p, err := s.hall.c.Gate.Decide(ctx, s.request(r, bare))
 	if err != nil { //guard:R16 use-decided
+		s.hall.undecided(err)
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -151,8 +152,16 @@ func (s *Session) request(r *Request, bare bool) *gate.Request {
 	}
 }
 
-// act opens the secret and calls fn. A panic in fn leaves an unknown outcome.
+// act opens the secret and calls fn. A panic in fn leaves an unknown outcome, one
+// before it the outcome that nothing was sent.
 func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func(context.Context, *Act) (Outcome, error)) (out Outcome, err error) {
+	out = Outcome{Class: NotSent, Note: "panic"}
+	defer func() {
+		if r := recover(); r != nil { //guard:R13 panic-recorded
+			s.hall.Panicked(r)
+			err = fmt.Errorf("%w: panic while performing", ErrGateway)
+		}
+	}()
 	a := &Act{Target: p.Target, Response: p.Response, Digest: p.Permit.Operation, Receipt: p.Permit.Intent.Digest}
 	if bare || p.Permit.SecretID == "" {
 		err = s.hall.c.Custody.Check(p.Permit)
@@ -166,13 +175,7 @@ func (s *Session) act(ctx context.Context, p *gate.Permitted, bare bool, fn func
 	defer a.Secret.Wipe() //guard-call:R2 act-wiped
 	key := poolKey{p.Permit.Sealed, p.Permit.Policy, p.Target.ID, s.chain.Digest()}
 	a.dial = func(ctx context.Context) (*Conn, error) { return s.hall.dial(ctx, key, a) }
-	out = Outcome{Class: Unknown, Note: "panic"}
-	defer func() {
-		if r := recover(); r != nil { //guard:R13 panic-recorded
-			s.hall.Panicked(r)
-			err = fmt.Errorf("%w: panic while performing", ErrGateway)
-		}
-	}()
+	out.Class = Unknown // from here on a panic may come after something was sent
 	return fn(ctx, a)
 }
 
