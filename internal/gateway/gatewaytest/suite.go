@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -197,32 +198,96 @@ func (r *run) custodyDown() {
 	}
 }
 
+// fault is a way for an act to go wrong. Each is shown the secret where the product
+// could be made to say it.
+type fault struct {
+	name    string
+	config  testgate.Config
+	answer  http.HandlerFunc
+	unnamed bool // the target's host is not a name to be resolved
+	silent  bool // nothing is logged
+}
+
+var faults = []fault{
+	{name: "none", unnamed: true, silent: true},
+	{name: "custody down", unnamed: true, config: testgate.Config{Opener: func(o gateway.Opener) gateway.Opener {
+		return tracing{o, func(string) {}, errors.New("custody is down")}
+	}}},
+	{name: "target error", unnamed: true, silent: true, answer: func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "out of order", http.StatusInternalServerError)
+	}},
+	{name: "target that says the secret", unnamed: true, silent: true, answer: func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		r.Header.Write(w)
+	}},
+	{name: "target that hangs up", unnamed: true, silent: true, answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+	{name: "target unreachable", silent: true, config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
+		return nil, errors.New("no such host")
+	}}},
+	{name: "panic in the act", config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
+		panic("resolve, with the secret " + testkit.Plain)
+	}}},
+}
+
 func (r *run) secrets() {
-	g := r.gate(testgate.Config{})
-	k := r.client(g, g.Wide(1))
-	var got []byte
-	for range 2 {
-		got = append(got, r.mustPermit(k).Text...)
-		got = append(got, k.Denied().Text...)
+	var lines int
+	for _, f := range faults {
+		up := testgate.NewUpstream(r, f.answer)
+		if !f.unnamed {
+			up.Origin = strings.Replace(up.Origin, "127.0.0.1", "shop.example", 1)
+		}
+		f.config.Upstream = up
+		g := r.gate(f.config)
+		k := r.client(g, g.Wide(1))
+		before := bytes.Count(g.Logged.Bytes(), []byte("\n"))
+		var got []byte
+		for range 2 {
+			a := k.Permitted()
+			if well := f.name == "none"; a.OK != well {
+				r.Errorf("%s: %+v", f.name, a)
+			}
+			got = append(append(got, a.Text...), k.Denied().Text...)
+		}
+		n := bytes.Count(g.Logged.Bytes(), []byte("\n"))
+		if lines += n; !f.silent && n == before {
+			r.Errorf("%s: nothing was logged", f.name)
+		}
+		if out := g.Receipts(receipt.Outcome); len(out) != 2 {
+			r.Errorf("%s: %d outcomes, want 2", f.name, len(out))
+		}
+		r.nowhere(f.name, map[string][]byte{"answers": got, "log": g.Logged.Bytes(), "records": records(r, g)})
 	}
-	var records []byte
+	if lines < len(faults) {
+		r.Errorf("only %d lines were logged", lines)
+	}
+}
+
+// nowhere fails if the secret is in one of the places, or there is nothing in it.
+func (r *run) nowhere(name string, places map[string][]byte) {
+	r.Helper()
+	for place, data := range places {
+		if len(data) == 0 {
+			r.Errorf("%s: no %s to search", name, place)
+		}
+		for _, f := range forms(testkit.Plain) {
+			if strings.Contains(string(data), f) {
+				r.Errorf("%s: the secret is in the %s", name, place)
+			}
+		}
+	}
+}
+
+// records returns the receipts of the gate.
+func records(r *run, g *testgate.Gate) (all []byte) {
+	r.Helper()
 	for _, rec := range g.Receipts() {
 		b, err := rec.Encode()
 		if err != nil {
 			r.Fatal(err)
 		}
-		records = append(records, b...)
+		all = append(all, b...)
 	}
-	for name, data := range map[string][]byte{"answers": got, "log": g.Logged.Bytes(), "records": records} {
-		if name != "log" && len(data) == 0 {
-			r.Errorf("no %s to search", name)
-		}
-		for _, f := range forms(testkit.Plain) {
-			if strings.Contains(string(data), f) {
-				r.Errorf("the secret is in the %s", name)
-			}
-		}
-	}
+	return all
 }
 
 func (r *run) cutOff() {
