@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestDemo(t *testing.T) {
 		if r.Receipts != r.ReceiptsVerified || r.ReplayedDecisions < 10 || r.ReplayedDecisions != r.ReplayedDecisionsEqual {
 			t.Errorf("receipts %d/%d, replayed %d/%d", r.ReceiptsVerified, r.Receipts, r.ReplayedDecisionsEqual, r.ReplayedDecisions)
 		}
-		if r.PolicyBitflipsTried < 8*1000 || r.PolicyBitflipsOpened != 0 || r.SecretSightings != 0 || r.SightingsControl != r.SightingsControlPlanted {
+		if r.PolicyBitflipsTried < 8*1000 || r.PolicyBitflipsOpened != 0 || r.SecretSightings != 0 || r.SightingsControl != r.SightingsControlPlanted || r.SightingsControl < 19*15 {
 			t.Errorf("flips %d/%d, sightings %d, control %d/%d", r.PolicyBitflipsOpened, r.PolicyBitflipsTried, r.SecretSightings, r.SightingsControl, r.SightingsControlPlanted)
 		}
 	}
@@ -50,22 +51,36 @@ func TestForeignFolder(t *testing.T) {
 	}
 }
 
-// TestSightings shows that the search finds a key wherever and however it is.
+// TestSightings shows that the search finds a key wherever and however it is: in
+// files and in streams, in writings that are made another way than it looks.
 //
 // R2
 func TestSightings(t *testing.T) {
 	t.Parallel()
-	key := newKey()
-	if n := sightings([]place{{"a", []byte(strings.Repeat("nothing here ", 100))}}, key); n != 0 {
-		t.Errorf("%d sightings where there is nothing", n)
-	}
-	all := forms(key)
-	if len(all) < 12 {
-		t.Errorf("only %d forms", len(all))
-	}
-	for name, f := range all {
-		if n := sightings([]place{{"a", append([]byte("before"), f...)}}, key); n == 0 {
-			t.Errorf("the form %s is not seen", name)
+	for range 20 { // keys of other characters
+		key := newKey()
+		nothing := []byte(strings.Repeat("nothing here ", 100))
+		if n, _ := sightings([]place{{"a", nothing}}, key); n != 0 {
+			t.Errorf("%d sightings where there is nothing", n)
+		}
+		all := writings(key)
+		if len(all) < 19 {
+			t.Errorf("only %d writings", len(all))
+		}
+		for _, w := range all {
+			if n, where := sightings([]place{{"a", nothing}, {"b", plant(nothing, w)}}, key); n == 0 || !slices.Equal(where, []string{"b"}) {
+				t.Errorf("%q is not seen as %q: %v", key, w, where)
+			}
+		}
+		dir := t.TempDir()
+		for _, name := range []string{"log", "sub/empty", "sub/store"} {
+			if err := errors.Join(os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700), os.WriteFile(filepath.Join(dir, name), nothing, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		planted, found, err := control(dir, []place{{"stream", nothing}}, key)
+		if want := 4 * len(all); err != nil || planted != want || found != want {
+			t.Errorf("control: %d of %d found, want %d: %v", found, planted, want, err)
 		}
 	}
 }

@@ -218,20 +218,19 @@ func (s *story) tamper(ctx context.Context) error {
 
 // search looks for the real key in everything that is left.
 func (s *story) search() error {
-	var got []byte
-	for _, h := range s.holders {
-		got = append(got, h.wire.got.Bytes()...)
-	}
-	places, err := s.w.places(got)
+	streams := s.streams()
+	places, n, where, err := search(s.Dir, streams, s.key)
 	if err != nil {
 		return err
 	}
-	s.r.SecretSightings = sightings(places, s.key)
-	s.r.SightingsControlPlanted, s.r.SightingsControl = control(places, newKey())
-	s.expect(s.r.SecretSightings == 0, "the real key was seen %d times", s.r.SecretSightings)
+	s.r.SecretSightings = n
+	if s.r.SightingsControlPlanted, s.r.SightingsControl, err = control(s.Dir, streams, newKey()); err != nil {
+		return err
+	}
+	s.expect(n == 0, "the real key was seen %d times, in %v", n, where)
 	s.expect(s.r.SightingsControl == s.r.SightingsControlPlanted && s.r.SightingsControl > 0, "the search finds %d of %d planted keys", s.r.SightingsControl, s.r.SightingsControlPlanted)
 	s.say("  the real key was searched for in %d places and %d forms: %d sightings (a planted one: %d of %d found)",
-		len(places), len(forms(s.key)), s.r.SecretSightings, s.r.SightingsControl, s.r.SightingsControlPlanted)
+		places, len(forms(s.key)), n, s.r.SightingsControl, s.r.SightingsControlPlanted)
 	return nil
 }
 
