@@ -55,11 +55,12 @@ type world struct {
 }
 
 // newKey returns a key such as an API provider gives out. It has characters that
-// look otherwise when they are URL-encoded.
+// look otherwise when they are URL-encoded, and in each alphabet of base64 wherever
+// that begins.
 func newKey() []byte {
 	b := make([]byte, 24)
 	rand.Read(b)
-	return []byte("rk_live/" + base64.RawStdEncoding.EncodeToString(b) + "+eu")
+	return []byte("rk_live/" + base64.RawStdEncoding.EncodeToString(b) + "+eu~~~")
 }
 
 // newWorld makes people, root and server, with everything in dir.
