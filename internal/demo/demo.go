@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/writhq/writ/internal/gateway"
@@ -67,18 +68,21 @@ type story struct {
 	act     *ActResult
 }
 
-// Run tells the story and returns what it counted. The error wraps [ErrDemo] if
-// something did not come out as told; the Result says what.
+// Run tells the story and returns what it counted, never nil. The error wraps
+// [ErrDemo] if something did not come out as told; the Result says what.
 func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
-	if err := clearDir(c.Dir); err != nil {
-		return nil, err
-	}
 	s := &story{Config: c, key: newKey()}
+	unlock, err := clearDir(c.Dir)
+	if err != nil {
+		s.r.Faults = []string{err.Error()}
+		return &s.r, err
+	}
+	defer unlock()
 	start := time.Now()
-	err := s.tell(ctx)
+	err = s.tell(ctx)
 	s.r.ElapsedMS = time.Since(start).Milliseconds()
 	if err != nil {
 		return &s.r, err
@@ -106,22 +110,35 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 const marker = "this-is-a-demo"
 
 // clearDir empties the folder of an earlier demo, and refuses any other that has
-// something in it.
-func clearDir(dir string) error {
+// something in it, and one in which a demo runs still. It takes the folder until
+// unlock is called or the process ends.
+func clearDir(dir string) (unlock func(), err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrDemo, err)
+		return nil, fmt.Errorf("%w: %w", ErrDemo, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
-		return fmt.Errorf("%w: %s is not empty and not a demo's; name another folder with --dir", ErrDemo, dir)
+	name := filepath.Join(dir, marker)
+	if len(entries) > 0 {
+		before, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is not empty and not a demo's; name another folder with --dir", ErrDemo, dir)
+		}
+		defer before.Close()
+		if syscall.Flock(int(before.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			return nil, fmt.Errorf("%w: a demo runs in %s; stop it, or name another folder with --dir", ErrDemo, dir)
+		}
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrDemo, err)
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700), os.WriteFile(name, []byte("made by writ demo; safe to delete\n"), 0o600)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDemo, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrDemo, err)
+	f, err := os.Open(name)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
-	return os.WriteFile(filepath.Join(dir, marker), []byte("made by writ demo; safe to delete\n"), 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDemo, err)
+	}
+	return func() { f.Close() }, nil
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }

@@ -51,6 +51,27 @@ func TestForeignFolder(t *testing.T) {
 	}
 }
 
+// TestTwoDemos shows a second demo in a folder where one runs: it leaves it alone,
+// and says so also to programs.
+func TestTwoDemos(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "writ-demo")
+	unlock, err := clearDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), Config{Dir: dir, HTTP: httpgw.Protocol})
+	if !errors.Is(err, ErrDemo) || r == nil || r.OK || len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "runs in") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	unlock()
+	if unlock, err = clearDir(dir); err != nil {
+		t.Errorf("after its end: %v", err)
+	} else {
+		unlock()
+	}
+}
+
 // TestSightings shows that the search finds a key wherever and however it is: in
 // files and in streams, in writings that are made another way than it looks.
 //
