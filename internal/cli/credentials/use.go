@@ -116,7 +116,8 @@ func (c *call) run(ctx context.Context, sh *shell.Shell) error {
 		if begun.Load() {
 			return shell.Fail("writ status, then writ receipt show: an intent without an outcome may have been done", "the gate did not answer, so the call may have been made: %s", err)
 		}
-		return shell.Fail("check the URL, and --ca with the gate's certificate", "the gate was not reached, so nothing was sent: %s", err)
+		what, _ := shell.Explain(err)
+		return shell.Fail("check the URL, and --ca with the gate's certificate", "the gate was not reached, so nothing was sent: %s", what)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
