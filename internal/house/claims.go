@@ -57,15 +57,17 @@ func (k Token) Compare(o Token) int {
 // Claims is what docs/claims.txt says of the code. The zero Claims claims
 // nothing.
 type Claims struct {
-	Tokens        []Token        // requirements and attacks that tests show
-	NoGuard       map[int]string // why a requirement has no guard, by its number
-	GuardsMin     int            // the least number of guards
-	SecretStrings int            // the number of //secret:string markers
+	Tokens        []Token          // requirements and attacks that tests show
+	Without       map[Token]string // what of a claimed one is not shown yet
+	NoGuard       map[int]string   // why a requirement has no guard, by its number
+	GuardsMin     int              // the least number of guards
+	SecretStrings int              // the number of //secret:string markers
 }
 
 // ReadClaims reads docs/claims.txt: a line is empty, a comment ("#"), or one of
 //
 //	claim R12
+//	without R12 what of it is not shown yet
 //	no-guard R12 reason
 //	guards-min N
 //	secret-strings N
@@ -76,7 +78,7 @@ func ReadClaims(fsys fs.FS) (Claims, error) {
 	if err != nil {
 		return Claims{}, fmt.Errorf("read claims: %w", err)
 	}
-	c := Claims{NoGuard: make(map[int]string)}
+	c := Claims{Without: make(map[Token]string), NoGuard: make(map[int]string)}
 	for i, line := range strings.Split(string(text), "\n") {
 		if f := strings.Fields(line); len(f) > 0 && f[0][0] != '#' {
 			if err := c.read(f); err != nil {
@@ -102,6 +104,16 @@ func (c *Claims) read(f []string) error {
 			return fmt.Errorf("claim %s: want each once, one a line", k)
 		}
 		c.Tokens = append(c.Tokens, k)
+		return nil
+	case "without":
+		k, err := ReadToken(f[1])
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(c.Tokens, k) || len(f) < 3 || c.Without[k] != "" {
+			return fmt.Errorf("without %s: want it once, after its claim, and what is missing", k)
+		}
+		c.Without[k] = strings.Join(f[2:], " ")
 		return nil
 	case "no-guard":
 		k, err := ReadToken(f[1])

@@ -37,15 +37,15 @@ func TestTokensAreOrdered(t *testing.T) {
 }
 
 func TestReadClaims(t *testing.T) {
-	c, err := ReadClaims(files{claimsFile: "# c\n\nclaim R12\nclaim R3/http # both\nno-guard R12 it is a property\nguards-min 60\nsecret-strings 2\n"}.fsys())
+	c, err := ReadClaims(files{claimsFile: "# c\n\nclaim R12\nwithout R12 the half of it\nclaim R3/http # both\nno-guard R12 it is a property\nguards-min 60\nsecret-strings 2\n"}.fsys())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Tokens) != 2 || c.NoGuard[12] != "it is a property" || c.GuardsMin != 60 || c.SecretStrings != 2 {
+	if len(c.Tokens) != 2 || c.NoGuard[12] != "it is a property" || c.Without[Token{'R', 12, ""}] != "the half of it" || c.GuardsMin != 60 || c.SecretStrings != 2 {
 		t.Errorf("claims are %+v", c)
 	}
 	for _, bad := range []string{
-		"claim", "claim R99", "claim R1 R2", "claim R1\nclaim R1", "no-guard R1", "no-guard A1 x", "no-guard R1/http x",
+		"claim", "claim R99", "claim R1 R2", "claim R1\nclaim R1", "no-guard R1", "no-guard A1 x", "without R1 x", "claim R1\nwithout R1", "claim R1\nwithout R1 x\nwithout R1 y", "without X", "no-guard R1/http x",
 		"guards-min", "guards-min -1", "guards-min x", "secret-strings x", "other R1",
 	} {
 		if _, err := ReadClaims(files{claimsFile: bad}.fsys()); err == nil {
