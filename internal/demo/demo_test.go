@@ -78,7 +78,7 @@ func TestTwoDemos(t *testing.T) {
 // R2
 func TestSightings(t *testing.T) {
 	t.Parallel()
-	for range 20 { // keys of other characters
+	for i := range 20 { // keys of other characters
 		key := newKey()
 		nothing := []byte(strings.Repeat("nothing here ", 100))
 		if n, _ := sightings([]place{{"a", nothing}}, key); n != 0 {
@@ -92,6 +92,9 @@ func TestSightings(t *testing.T) {
 			if n, where := sightings([]place{{"a", nothing}, {"b", plant(nothing, w)}}, key); n == 0 || !slices.Equal(where, []string{"b"}) {
 				t.Errorf("%q is not seen as %q: %v", key, w, where)
 			}
+		}
+		if i > 0 {
+			continue
 		}
 		dir := t.TempDir()
 		for _, name := range []string{"log", "sub/empty", "sub/store"} {
