@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,6 +174,16 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%d %s", resp.StatusCode, b)
 }
 
+// forge changes one bit in the midst of a receipt that is in a file: forge FILE.
+func forge(ts *testscript.TestScript, neg bool, args []string) {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(ts.ReadFile(args[0])))
+	if neg || err != nil {
+		ts.Fatalf("forge: %v", err)
+	}
+	b[len(b)/4] ^= 1
+	ts.Check(writeFile(ts.MkAbs(args[0]), base64.StdEncoding.EncodeToString(b)))
+}
+
 // exit3 fails unless the command is denied: exit code 3.
 func exit3(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec(args[0], args[1:]...)
@@ -250,7 +261,7 @@ func tell(t *testing.T, file string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
 			"says": says, "head": head, "occupy": occupy, "spoil": spoil,
-			"fill": fill, "hangup": hangup,
+			"fill": fill, "hangup": hangup, "forge": forge, "hardened": hardened,
 		},
 	})
 }
