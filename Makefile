@@ -2,6 +2,7 @@
 
 GO          ?= go
 TIME        ?= 10s
+KILLS       ?= 1000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
@@ -33,6 +34,10 @@ lint: ## gofmt, go vet, staticcheck
 .PHONY: fuzz
 fuzz: ## every fuzz target for TIME (10s)
 	@sh tools/fuzz.sh $(TIME)
+
+.PHONY: crash
+crash: ## kill gates and ledgers KILLS (1000) times in each receipts.mode, also between permit and act
+	WRIT_KILLS=$(KILLS) $(GO) test -count=1 -timeout 60m -v -run '^TestKill' ./internal/ledger ./internal/server
 
 .PHONY: guards
 guards: ## switch each security check off and see a test fail; ARGS="-only REGEXP", "-list"
