@@ -143,12 +143,20 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, c.get(ctx, "/v1/status", &s)
 }
 
-// Unseal gives the passphrase of the keyring; it takes the Unix socket.
-func (c *Client) Unseal(ctx context.Context, passphrase secret.Bytes) error {
-	return passphrase.Use(func(b []byte) error {
-		var answer struct{ State string }
-		return c.post(ctx, "/v1/unseal", b, &answer)
-	})
+// Unseal gives the passphrase of the keyring, and returns the state that the server
+// is in then; it takes the Unix socket.
+func (c *Client) Unseal(ctx context.Context, passphrase secret.Bytes) (string, error) {
+	var answer struct{ State string }
+	err := passphrase.Use(func(b []byte) error { return c.post(ctx, "/v1/unseal", b, &answer) })
+	return answer.State, err
+}
+
+// Confirm says that a folder that was restored has caught up; it takes the Unix
+// socket. With a head, a note, the server's policy log must contain what it was
+// signed for; nil for none.
+func (c *Client) Confirm(ctx context.Context, head []byte) (*Confirmed, error) {
+	var out Confirmed
+	return &out, c.post(ctx, "/v1/restored", head, &out)
 }
 
 // Publish hands in a signed document for the policy log.

@@ -13,6 +13,7 @@ import (
 const (
 	CodeSealed      = "sealed"           // the keys are not open: writ unseal
 	CodeNotReady    = "not_ready"        // the ledger or the policy log cannot be written
+	CodeRestored    = "restored"         // the folder was restored, and nobody has confirmed it: writ restore --confirm
 	CodePassphrase  = "wrong_passphrase" // or a damaged keyring
 	CodeOpenFailed  = "open_failed"      // the keys opened, the folder did not: the server ends
 	CodeTooLarge    = "too_large"        //
@@ -52,6 +53,7 @@ func (p *Problem) Unwrap() error { return ErrAPI }
 const (
 	StateStarting = "starting" // the keys are in the clear and are being opened
 	StateSealed   = "sealed"
+	StateRestored = "restored" // the keys are open, and nothing is decided until someone confirms
 	StateReady    = "ready"
 	StateFailed   = "failed"
 )
@@ -76,6 +78,12 @@ type Status struct {
 	PolicyEntries uint64       `json:"policy_entries"`
 	Policies      int          `json:"policies"`
 	Secrets       int          `json:"secrets"`
+}
+
+// A Confirmed is the answer to the word that a restored folder has caught up.
+type Confirmed struct {
+	State     string `json:"state"`
+	Confirmed bool   `json:"confirmed"` // false: there was nothing to confirm
 }
 
 // A PolicyInfo is one line of policies.

@@ -275,7 +275,7 @@ func TestSealedStart(t *testing.T) { story(t, "sealed") }
 // guard: reader-only, reader-listed
 func TestDenied(t *testing.T) { story(t, "denied") }
 
-// guard: restore-empty
+// guard: restore-empty, gate-held
 func TestRestore(t *testing.T) { story(t, "restore") }
 
 // guard: client-root-pin, client-pin-named, node-in-root

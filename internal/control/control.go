@@ -22,6 +22,7 @@ import (
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/tlog"
 	"github.com/writhq/writ/zone"
 )
 
@@ -54,6 +55,12 @@ type Authority struct {
 	// Reach returns nil if the gate's key opens the active version of a secret. It
 	// decrypts no value. Errors wrap [custody.ErrElsewhere] for one of another group.
 	Reach func(ctx context.Context, alias, id string) error
+	// Held says why nothing is decided; "" if the folder was not restored.
+	Held func() string
+	// Confirm says that a folder that was restored has caught up, and reports whether
+	// there was that to say. With a head it demands that the policy log contains it:
+	// else the error wraps [polog.ErrHead].
+	Confirm func(ctx context.Context, head *tlog.Checkpoint) (bool, error)
 }
 
 // Config is what an API needs. Every field is required but Insecure.
@@ -135,6 +142,7 @@ var routes = []route{
 	{"POST /v1/secrets", public, false, true, maxAnswerTime, (*API).putSecret},
 	{"POST /v1/unseal", localOnly, true, false, maxReadTime, (*API).unseal},
 	{"GET /v1/backup", localOnly, false, false, maxStreamTime, (*API).backup},
+	{"POST /v1/restored", localOnly, false, false, maxAnswerTime, (*API).confirm},
 	{"GET /v1/status", readers, true, false, maxAnswerTime, (*API).status},
 	{"GET /metrics", readers, true, false, maxAnswerTime, (*API).metrics},
 	{"GET /v1/log/head", readers, false, false, maxAnswerTime, (*API).head},
@@ -258,8 +266,11 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if state, reason := a.state(); state != api.StateReady { //guard:R59 readyz-honest
 		code := api.CodeNotReady
 		next := "writ doctor"
-		if state == api.StateSealed {
+		switch state {
+		case api.StateSealed:
 			code, next = api.CodeSealed, "writ unseal"
+		case api.StateRestored:
+			code, next = api.CodeRestored, nextConfirm
 		}
 		return &refusal{http.StatusServiceUnavailable, code, reason, "", next}
 	}
@@ -279,6 +290,9 @@ func (a *API) state() (state, reason string) {
 	}
 	if _, _, err := x.Log.Fresh(); err != nil {
 		return api.StateFailed, err.Error()
+	}
+	if why := x.Held(); why != "" {
+		return api.StateRestored, why
 	}
 	return api.StateReady, ""
 }

@@ -72,7 +72,7 @@ func TestFindReceipt(t *testing.T) {
 	}
 	defer l.Close()
 	s := w.Server
-	w.api.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: l, Gate: s.Member(), Backup: s.Backup, Reach: s.Reach})
+	w.api.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: l, Gate: s.Member(), Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm})
 	tried := 0
 	for i, r := range refs {
 		if r.Epoch == 1 && r.Seq > 3 && r.Seq%4096 > 3 && r.Seq%4096 < 4094 && i%1997 > 0 {

@@ -7,6 +7,7 @@ const (
 	maxEnvelopeBody   = 512 << 10 // bytes of a signed document: the bound of an envelope
 	maxUploadBody     = 256 << 10 // bytes of a sealed secret of 64 KiB and its record, in base64
 	maxPassphraseBody = 4 << 10   // bytes of a passphrase
+	maxHeadBody       = 64 << 10  // bytes of a signed head: the bound of a checkpoint
 	maxHeaderBytes    = 16 << 10  // bytes of a request's header
 	pageLimit         = 100       // receipts of one page, so that an answer stays below 4 MiB
 	findWindow        = 4096      // receipts that a search reads in one go, on its way back

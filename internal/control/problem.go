@@ -44,6 +44,7 @@ var nextWhole = map[string]string{
 	"record":   "hand in what writ secret or writ revoke made, as it is",
 	"body":     "writ secret put makes and sends one",
 	"sealed":   "writ secret put makes and sends them",
+	"head":     "name a signed head of the policy log: writ log head --out FILE writes one",
 	"after":    "writ receipt show lists places",
 	"ref":      "writ receipt show lists the newest, with their places",
 }

@@ -9,10 +9,12 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/polog"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/seal"
 	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/tlog"
 	"github.com/writhq/writ/zone"
 )
 
@@ -135,11 +137,47 @@ func (x *Authority) bySealers(e *sign.Envelope, rec *zone.SecretRecord) (err err
 	return errors.Join(verr, err)
 }
 
+// opened answers with the state that the server is in once its keys are open.
+func (a *API) opened(w http.ResponseWriter) error {
+	state, _ := a.state()
+	return reply(w, map[string]string{"state": state})
+}
+
+// nextConfirm is the command that says that a restored folder has caught up.
+const nextConfirm = "publish again what was published since the backup, then: writ restore --confirm --server DATA/control.sock"
+
+// confirm takes the word that a folder that was restored has caught up. The body is
+// empty, or a head that the policy log must contain. SPEC CTRL-21.
+func (a *API) confirm(w http.ResponseWriter, r *http.Request) error {
+	b, err := body(w, r, maxHeadBody)
+	if err != nil {
+		return err
+	}
+	var head *tlog.Checkpoint
+	if len(b) > 0 {
+		if head, err = tlog.ParseCheckpoint(b); err != nil {
+			return malformed("head", err)
+		}
+	}
+	was, err := a.authority().Confirm(r.Context(), head)
+	if errors.Is(err, polog.ErrHead) {
+		return &refusal{http.StatusConflict, api.CodeRefused, detail(err), "head", "restore a newer backup; or publish again what was published since, compare with writ log entries, and confirm without --head: what is published again is another log"}
+	}
+	if err != nil {
+		return err
+	}
+	if was {
+		a.c.Log.Warn("a restored folder was confirmed: uses of limits since the backup are forgotten")
+	}
+	state, _ := a.state()
+	return reply(w, api.Confirmed{State: state, Confirmed: was})
+}
+
 // unseal opens the keys. A wrong passphrase and a damaged keyring give the same
 // answer. SPEC CTRL-6.
 func (a *API) unseal(w http.ResponseWriter, r *http.Request) error {
 	if a.authority() != nil {
-		return reply(w, map[string]string{"state": api.StateReady})
+		return a.opened(w)
 	}
 	if !a.guesses.take(a.c.Now()) { //guard:R11 unseal-rate
 		return tooMany("too many tries to unseal")
@@ -157,7 +195,7 @@ func (a *API) unseal(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case err == nil:
-		return reply(w, map[string]string{"state": api.StateReady})
+		return a.opened(w)
 	case errors.Is(err, ErrPassphrase):
 		a.c.Log.Warn("wrong passphrase")
 		return &refusal{http.StatusForbidden, api.CodePassphrase, "the passphrase does not open the keyring, or the keyring is damaged", "", "writ unseal, once more, with the right passphrase"}

@@ -39,6 +39,7 @@ type world struct {
 	trap    func(step string)   // called at the beginning of Fresh, View, Reserve and Append
 	hang    bool                // Append returns when its context ends
 	floor   int64               // what Floor says
+	held    string              // what Held says
 }
 
 func newWorld(t testing.TB, change func(*policy.Document)) *world {
@@ -61,7 +62,7 @@ func newWorldWith(t testing.TB, c testkit.Config) *world {
 		Zone: w.Root.Zone(), Alias: testkit.Alias, ID: testkit.SecretID, Version: 1, Policy: w.Policy.ID(),
 		Sealed: canon.Hash(blob), Statement: st.Envelope(), State: zone.Active,
 	}, w.Key("sam")))
-	w.gate, err = gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Region: "eu", Laws: w, Ledger: w, State: w, Marks: w})
+	w.gate, err = gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Region: "eu", Laws: w, Ledger: w, State: w, Marks: w, Held: func() string { return w.held }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,13 +63,14 @@ func TestOrder(t *testing.T) {
 // must not decide. SPEC GATE-3.
 //
 // R4 R6 R11 R19 R27 R28 R30 R31 R43 A22
-// guard: root-in-time, clock-set-back, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
+// guard: gate-held, root-in-time, clock-set-back, policy-fresh, policy-signed-for, alias-resolves, policy-revoked, gate-revoked, chain-verified, credential-revoked, secret-active, ancestor-block-revoked, ancestor-key-revoked
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(w *world, r *gate.Request)
 		want   op.Code
 	}{
+		"folder restored":     {func(w *world, _ *gate.Request) { w.held = "restored" }, op.StateUnavailable},
 		"log does not answer": {func(w *world, _ *gate.Request) { w.law = errors.New("down") }, op.PolicyStale},
 		"root expired": {func(w *world, r *gate.Request) {
 			r.At = r.At.Add(200 * 24 * time.Hour)
@@ -150,7 +151,7 @@ func TestSuccession(t *testing.T) {
 	w.mustDeny(w.refund(c, "2000"), op.SecretUnavailable) // the secret is still under version 1, and nothing here seals it again
 
 	broken, err := gate.New(gate.Config{
-		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Marks: w, Resealer: &gate.Resealer{Custodian: noCustodian{}},
+		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Marks: w, Held: func() string { return w.held }, Resealer: &gate.Resealer{Custodian: noCustodian{}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -472,4 +473,35 @@ func TestHangIsNo(t *testing.T) {
 		t.Errorf("happened: %v", got)
 	}
 	w.mustPermit(w.request(c))
+}
+
+// A gate whose folder was restored seals nothing again, and goes on once it is
+// confirmed. SPEC CTRL-21, GATE-3.
+//
+// R50
+// guard: reseal-held
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	held := func() string { return w.held }
+	g, err := gate.New(gate.Config{
+		ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Marks: w, Held: held, Resealer: &gate.Resealer{Custodian: noCustodian{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.held = "restored"
+	if _, err := g.Reseal(t.Context(), testkit.Alias, testkit.SecretID, time.Unix(testkit.Now, 0)); !errors.Is(err, gate.ErrGate) || len(w.take()) > 0 {
+		t.Errorf("held: %v", err)
+	}
+	c := w.Credential(t, 1)
+	w.mustDeny(w.request(c), op.StateUnavailable)
+	w.held = ""
+	if _, err := g.Reseal(t.Context(), testkit.Alias, testkit.SecretID, time.Unix(testkit.Now, 0)); err != nil {
+		t.Errorf("not held: %v", err)
+	}
+	w.mustPermit(w.request(c))
+	if _, err := gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Laws: w, Ledger: w, State: w, Marks: w}); !errors.Is(err, gate.ErrGate) {
+		t.Errorf("a gate that cannot be held: %v", err)
+	}
 }

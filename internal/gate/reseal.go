@@ -81,6 +81,9 @@ func (g *Gate) Reseal(ctx context.Context, alias, id string, at time.Time) (*zon
 	if rs == nil {
 		return nil, fmt.Errorf("%w: reseal: this gate does not", ErrGate)
 	}
+	if why := g.c.Held(); why != "" { //guard:R50 reseal-held
+		return nil, fmt.Errorf("%w: reseal: %s", ErrGate, why)
+	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rec, p, err := g.resealable(alias, id)

@@ -181,7 +181,7 @@ func TestPanicBeforeAct(t *testing.T) {
 		t.Errorf("%d outcomes; want one not_sent", len(out))
 	}
 	laws, marks := g.Server.PolicyLog(), state.New()
-	broken, err := gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Laws: laws, Ledger: cracked{g.Server.Ledger()}, State: marks, Marks: marks})
+	broken, err := gate.New(gate.Config{ID: "gate-1", Group: testkit.Group, Laws: laws, Ledger: cracked{g.Server.Ledger()}, State: marks, Marks: marks, Held: func() string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}

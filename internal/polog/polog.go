@@ -22,6 +22,8 @@ var (
 	// ErrBehind is wrapped by the error for a log that is older than what this gate
 	// has decided on: a restored folder.
 	ErrBehind = fmt.Errorf("%w: older than the receipts of this gate", ErrLog)
+	// ErrHead is wrapped by the error for a head that is not of this log as it is.
+	ErrHead = fmt.Errorf("%w: the head is not of this log", ErrLog)
 )
 
 // Entries is where a Log keeps its entries.
@@ -230,6 +232,21 @@ func (l *Log) Require(ctx context.Context, p Position) error {
 		return fmt.Errorf("%w: %d entries are needed; restore the newest backup", ErrBehind, p.Size)
 	}
 	return nil
+}
+
+// Contains returns nil if the log contains all that the head was signed for. Errors
+// wrap [ErrHead] if the head is not signed by the log's key, or of another log:
+// one to which documents were published again is another. SPEC POLOG-5.
+func (l *Log) Contains(ctx context.Context, c *tlog.Checkpoint) error {
+	h, err := c.Verify(l.key)
+	if err != nil { //guard:R29 head-signed
+		return fmt.Errorf("%w: %w", ErrHead, err)
+	}
+	err = l.Require(ctx, Position{h.Size, canon.Digest(h.Root)})
+	if errors.Is(err, ErrBehind) {
+		err = fmt.Errorf("%w: it was signed for %d entries, and they are not those of this log", ErrHead, h.Size)
+	}
+	return err
 }
 
 // Entry calls fn with every entry in order: what an auditor replays.

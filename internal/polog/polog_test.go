@@ -335,6 +335,58 @@ func TestRollBack(t *testing.T) {
 	}
 }
 
+// TestContains shows what a head that was kept elsewhere says of a log: one that
+// was rolled back, and to which the documents were published again, is another.
+// SPEC POLOG-5.
+//
+// R29 R57 A34
+// guard: head-signed
+func TestContains(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.mustOpen()
+	publish := func(l *polog.Log, e *sign.Envelope) *tlog.Checkpoint {
+		t.Helper()
+		if _, err := l.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		h, err := l.Head()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	alias := w.alias(w.Policy, "ana", "bo")
+	first, second := publish(l, w.Envelope), publish(l, alias)
+	pl := w.Root.Document().PolicyLog
+	stranger, err := tlog.NewKey(pl.Origin, w.Key("ana").Public().Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := tlog.SignCheckpoint(second.HeadUnverified(), stranger, w.Key("ana"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*tlog.Checkpoint{first, second} {
+		if err := l.Contains(t.Context(), h); err != nil {
+			t.Errorf("its own head: %v", err)
+		}
+	}
+	if err := l.Contains(t.Context(), forged); !errors.Is(err, polog.ErrHead) {
+		t.Errorf("signed by another: %v", err)
+	}
+	w.m.all = w.m.all[:1]
+	w.now++
+	l = w.mustOpen()
+	if err := l.Contains(t.Context(), second); !errors.Is(err, polog.ErrHead) || l.Contains(t.Context(), first) != nil {
+		t.Errorf("rolled back: %v", err)
+	}
+	publish(l, alias)
+	if err := l.Contains(t.Context(), second); !errors.Is(err, polog.ErrHead) {
+		t.Errorf("published again: %v", err)
+	}
+}
+
 // TestOutOfOrder shows logs that are not one history.
 //
 // R25 R57 A30

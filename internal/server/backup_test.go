@@ -62,6 +62,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"another way out":  append(regular("ledger/../../stranger"), good...),
 		"an absolute path": append(regular("/stranger"), good...),
 		"a file beside":    append(regular("stranger"), good...),
+		"a mark":           append(regular("restored"), good...),
 		"a lock":           append(regular("ledger/lock"), good...),
 		"a link":           append([]tar.Header{{Name: "keyring", Typeflag: tar.TypeSymlink, Linkname: "../stranger"}}, good...),
 		"without keyring":  good[:1],
@@ -158,7 +159,7 @@ func TestRestoreWholeOrNot(t *testing.T) {
 				t.Errorf("a keyring after %d parts: %v", parts, err)
 			}
 		}}, dir)
-		if err != nil || len(names(t, dir)) != 3 {
+		if err != nil || len(names(t, dir)) != 4 {
 			t.Errorf("%s: %v, %v", dir, err, names(t, dir))
 		}
 		if err := g.Server.Backup(t.Context(), &b); err != nil {

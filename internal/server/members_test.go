@@ -70,7 +70,7 @@ func membersCases() membersVectors {
 	return f
 }
 
-var restored = regexp.MustCompile(`^(?:\.|ledger|keyring|root\.json|writ\.db|ledger/(?:checkpoint|[0-9]+\.(?:wal|evd|key)))$`)
+var restored = regexp.MustCompile(`^(?:\.|restored|ledger|keyring|root\.json|writ\.db|ledger/(?:checkpoint|[0-9]+\.(?:wal|evd|key)))$`)
 
 // restore restores b below a folder of its own, and fails the test if what is
 // written is not a backup's, or stands anywhere else.

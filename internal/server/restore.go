@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/writhq/writ/internal/restored"
 )
 
 // ErrBackup is wrapped by the error for what is no whole backup.
@@ -22,7 +24,8 @@ var staged = regexp.MustCompile(`^\.restore-[0-9]+$`)
 // Restore makes a data folder from a backup. The folder must be empty or absent;
 // what is not part of a backup is refused. It is there when all of the backup is
 // on the disk, and not before: whatever ends Restore earlier, no server starts on
-// what is left. SPEC CTRL-15.
+// what is left. It is marked: a server on it decides nothing until someone confirms
+// that it has caught up. SPEC CTRL-15, CTRL-21.
 func Restore(r io.Reader, dir string) error {
 	dir = filepath.Clean(dir)
 	absent, err := checkEmpty(dir)
@@ -89,10 +92,10 @@ func checkEmpty(dir string) (absent bool, err error) {
 	return false, nil
 }
 
-// moveInto moves what is in stage into dir. The keyring is last: without it no
-// server starts.
+// moveInto moves what is in stage into dir. The mark is first, and the keyring last:
+// without it no server starts.
 func moveInto(stage, dir string) error {
-	for _, name := range []string{ledgerName, rootName, storeName} {
+	for _, name := range []string{restored.Name, ledgerName, rootName, storeName} {
 		if err := os.Rename(filepath.Join(stage, name), filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -110,6 +113,9 @@ func moveInto(stage, dir string) error {
 // alone.
 func unpack(r io.Reader, dir string) error {
 	if err := os.Mkdir(filepath.Join(dir, ledgerName), 0o700); err != nil {
+		return fmt.Errorf("%w: restore: %w", ErrServer, err)
+	}
+	if err := restored.Put(dir); err != nil {
 		return fmt.Errorf("%w: restore: %w", ErrServer, err)
 	}
 	t, seen := tar.NewReader(r), map[string]bool{}

@@ -22,6 +22,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/internal/polog"
+	"github.com/writhq/writ/internal/restored"
 	"github.com/writhq/writ/internal/state"
 	"github.com/writhq/writ/internal/store"
 	"github.com/writhq/writ/op"
@@ -61,6 +62,7 @@ type Server struct {
 	log     *polog.Log
 	ledger  *ledger.Ledger
 	state   *state.State
+	mark    *restored.Mark // set once the folder is open
 	custody *custody.Custody
 	gate    *gate.Gate
 	hall    *gateway.Hall
@@ -98,6 +100,9 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) open(ctx context.Context) (err error) {
+	if s.mark, err = restored.Open(s.c.Dir); err != nil {
+		return err
+	}
 	k := s.c.Keyring
 	now := func() int64 { return s.c.Now().Unix() }
 	s.log, err = polog.Open(ctx, polog.Config{Entries: s.rows, Pin: k.Pin, Roots: s.c.Roots, Signer: k.Log, Now: now})
@@ -148,10 +153,13 @@ func (s *Server) restore(ctx context.Context) error {
 		return err
 	}
 	known, err := os.ReadFile(filepath.Join(s.c.Dir, machineFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if errors.Is(err, os.ErrNotExist) { // a first start, or a backup of a gate that ran
+		err = nil
 	}
 	switch {
+	case err != nil:
+	case clean && s.mark.Held() != "": //guard:R18 A34 restored-proofs
+		s.state.Lost(at - 1) // what was signed since the backup, which ended well
 	case clean:
 		err = s.settle()
 	case machine == nil || !bytes.Equal(known, machine): //guard:A33 power-lost
@@ -201,7 +209,7 @@ func (s *Server) assemble(now func() int64) error {
 	}
 	s.gate, err = gate.New(gate.Config{
 		ID: s.member.ID, Group: s.member.Group, Region: s.member.Region, Laws: s.log, Ledger: metered{s.ledger, s.c.Observe}, State: s.state, Marks: s.state,
-		Build: s.c.Build, Resealer: &gate.Resealer{Custodian: s.custody, Publisher: s, Key: s.c.Keyring.Sign},
+		Held: s.mark.Held, Build: s.c.Build, Resealer: &gate.Resealer{Custodian: s.custody, Publisher: s, Key: s.c.Keyring.Sign},
 	})
 	if err != nil {
 		return err

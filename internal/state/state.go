@@ -97,7 +97,7 @@ func (s *State) check(r *Reservation) *Refusal {
 			return refuse(op.Replayed, "this proof was used before; sign a new one for each request")
 		}
 		if r.Issued != 0 && r.Issued <= s.lost { //guard:A33 replay-lost
-			return refuse(op.Replayed, "the gate lost power, and proofs from before may have been used; sign a new one")
+			return refuse(op.Replayed, "the gate lost power or was restored, and proofs from before may have been used; sign a new one")
 		}
 		if r.ReplayEnd <= s.swept { //guard:A14 replay-end
 			return refuse(op.Replayed, "this proof is too old to be told from a replay")

@@ -132,6 +132,8 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 	switch s.State {
 	case api.StateReady:
 		f.add("server", fine, "", fmt.Sprintf("ready, build %s", s.Build))
+	case api.StateRestored:
+		f.add("server", fault, nextConfirm, "restored from a backup, and not confirmed: every operation is denied")
 	case api.StateSealed:
 		f.add("server", fault, "writ unseal", "sealed: nothing is decided")
 		f.add("opens", warning, "writ unseal, then writ doctor", "not asked whether the gate could open the secrets: its keys are sealed")
@@ -142,7 +144,7 @@ func (f *findings) server(ctx context.Context, sh *shell.Shell, targets bool) {
 		f.add("keys", warning, "make a new gate with a passphrase, and rotate what it could open", "the keyring is in the clear")
 	}
 	f.clock(sh, s)
-	if s.State != api.StateReady {
+	if s.State != api.StateReady && s.State != api.StateRestored {
 		return
 	}
 	z, err := sh.Zone(ctx)

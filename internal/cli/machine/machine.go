@@ -171,22 +171,29 @@ func unseal(sh *shell.Shell) *cobra.Command {
 				return err
 			}
 			defer p.Wipe()
-			if err := open(ctx, c, p); err != nil {
+			state, err := open(ctx, c, p)
+			if err != nil {
 				return err
 			}
-			return sh.Result(map[string]string{"state": api.StateReady}, func() { sh.Say("open: operations are decided now") })
+			return sh.Result(map[string]string{"state": state}, func() {
+				if state == api.StateRestored {
+					sh.Say("open, and nothing is decided: the folder was restored from a backup. next: %s", nextConfirm)
+					return
+				}
+				sh.Say("open: operations are decided now")
+			})
 		},
 	}.Cobra()
 	cmd.Flags().StringVar(&file, "keyring-passphrase-file", "", "file with the passphrase; without it, it is asked for")
 	return cmd
 }
 
-func open(ctx context.Context, c *api.Client, p secret.Bytes) error {
-	err := c.Unseal(ctx, p)
+func open(ctx context.Context, c *api.Client, p secret.Bytes) (state string, err error) {
+	state, err = c.Unseal(ctx, p)
 	if pr, ok := errors.AsType[*api.Problem](err); ok {
-		return shell.Fail(pr.Next, "not unsealed: %s", pr.Detail)
+		return "", shell.Fail(pr.Next, "not unsealed: %s", pr.Detail)
 	}
-	return err
+	return state, err
 }
 
 func status(sh *shell.Shell) *cobra.Command {
@@ -248,6 +255,9 @@ func showStatus(sh *shell.Shell, s *api.Status) {
 	if s.State == api.StateSealed {
 		sh.Say("next     writ unseal")
 		return
+	}
+	if s.State == api.StateRestored {
+		sh.Say("next     %s", nextConfirm)
 	}
 	sh.Say("gate     %s of group %s, replay domain %s", s.Gate, s.Group, s.Domain)
 	sh.Say("root     %s, version %d, until %s", s.Zone, s.RootVersion, shell.Date(s.RootExpires))
@@ -347,37 +357,4 @@ func writeBackup(ctx context.Context, sh *shell.Shell, data string, f *os.File) 
 		return 0, err
 	}
 	return c.Backup(ctx, f)
-}
-
-func restore(sh *shell.Shell) *cobra.Command {
-	var in, data string
-	cmd := shell.Command{
-		Use: "restore", Short: "Make a data folder from a backup",
-		Long:    "The folder must be empty or absent; it is there when all of the backup is, and on a failure\nnothing is left. What happened after the backup is not in it: uses of\nlimits since then are forgotten. Restore the newest backup there is.",
-		Example: "  writ restore --in writ.tar --data writ/data",
-		Run: func(context.Context, []string) error {
-			if in == "" || data == "" {
-				return shell.Usage("name the backup and the folder: --in FILE --data FOLDER")
-			}
-			f, err := shell.Backup.Open(in)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			defer sh.Waiting("restoring")()
-			err = server.Restore(f, data)
-			if errors.Is(err, server.ErrBackup) {
-				return shell.Backup.Bad(in, err)
-			}
-			if err != nil {
-				return shell.Advise(err, "see to it that the folder above "+data+" can be written to, and has space")
-			}
-			return sh.Result(map[string]string{"data": data}, func() {
-				sh.Say("%s is restored. next: writ server --config FILE, then writ unseal, then writ doctor", data)
-			})
-		},
-	}.Cobra()
-	cmd.Flags().StringVar(&in, "in", "", "the backup")
-	cmd.Flags().StringVar(&data, "data", "", "data folder to make")
-	return cmd
 }

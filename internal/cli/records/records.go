@@ -17,6 +17,7 @@ import (
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/tlog"
 	"github.com/writhq/writ/zone"
 )
 
@@ -24,7 +25,7 @@ import (
 func Commands(sh *shell.Shell) []*cobra.Command {
 	return []*cobra.Command{
 		shell.Group("receipt", "Receipts: the signed record of each decision", receiptShow(sh), receiptVerify(sh)),
-		shell.Group("log", "The ledger, and the policy log", logExport(sh), logVerify(sh), logEntries(sh)),
+		shell.Group("log", "The ledger, and the policy log", logExport(sh), logVerify(sh), logEntries(sh), logHead(sh)),
 		shell.Group("audit", "Decisions recomputed, by whoever does not trust the operator", auditBundle(sh), auditReplay(sh)),
 	}
 }
@@ -414,4 +415,47 @@ func logEntries(sh *shell.Shell) *cobra.Command {
 			})
 		},
 	}.Cobra()
+}
+
+func logHead(sh *shell.Shell) *cobra.Command {
+	var out string
+	cmd := shell.Command{
+		Use: "head", Short: "Write the signed head of the policy log, to be kept elsewhere",
+		Long:    "Whoever keeps a head can show later that the log has lost or changed nothing that it was\nsigned for: writ restore --confirm --head FILE.",
+		Example: "  writ log head --out head.txt",
+		Run: func(ctx context.Context, _ []string) error {
+			if out == "" {
+				return shell.Usage("name the file: --out FILE")
+			}
+			c, err := sh.Client()
+			if err != nil {
+				return err
+			}
+			z, err := sh.Zone(ctx)
+			if err != nil {
+				return err
+			}
+			note, err := c.Head(ctx)
+			if err != nil {
+				return err
+			}
+			pl := z.Root().Document().PolicyLog
+			key, err := tlog.NewKey(pl.Origin, pl.Key.Bytes())
+			if err != nil {
+				return err
+			}
+			head, err := note.Verify(key)
+			if err != nil {
+				return shell.Advise(err, "ask another server: this head is not signed by the log's key that the root lists")
+			}
+			if err := shell.WriteNew(out, note.Encode(), 0o644); err != nil {
+				return err
+			}
+			return sh.Result(map[string]any{"file": out, "entries": head.Size, "time": head.Time}, func() {
+				sh.Say("%s: %d entries, signed %s. Keep it elsewhere: writ restore --confirm --head %s", out, head.Size, shell.Date(head.Time), out)
+			})
+		},
+	}.Cobra()
+	cmd.Flags().StringVar(&out, "out", "", "file to write")
+	return cmd
 }

@@ -51,7 +51,7 @@ func newWorld(t testing.TB) (*testgate.Gate, *shell.Shell) {
 		t.Fatal(err)
 	}
 	s := g.Server
-	a.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: s.Ledger(), Gate: s.Member(), Backup: s.Backup, Reach: s.Reach})
+	a.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: s.Ledger(), Gate: s.Member(), Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm})
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	if err != nil {

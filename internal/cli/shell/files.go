@@ -35,6 +35,7 @@ var (
 	Receipt     = Kind{"a signed receipt", "writ receipt show PLACE --out FILE writes one", false}
 	Export      = Kind{"an export of the ledger", "writ log export --out FILE writes one", false}
 	Bundle      = Kind{"a bundle for an audit", "writ audit bundle --out FILE writes one", false}
+	Head        = Kind{"a signed head of the policy log", "writ log head --out FILE writes one", false}
 	Backup      = Kind{"a backup", "writ backup --out FILE writes one", false}
 	Server      = Kind{"a server's configuration", "writ init --dir DIR writes DIR/writ.json; see docs/configuration.md", true}
 	Certificate = Kind{"a file of certificates in PEM", "writ init --dir DIR writes a server's to DIR/tls.crt", false}
