@@ -416,7 +416,7 @@ func TestPrivateKeyDoesNotPrint(t *testing.T) {
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%b", "%o", "%c", "%U", "%e", "%t", "%p", "%08v", "%-9s", "%w"} {
 			out := fmt.Sprintf(verb, v)
-			for _, leak := range []string{"a7a7", "A7A7", "167 167", "0xa7", "p6en", "\xa7\xa7", `\xa7`, "247 247", "10100111"} {
+			for _, leak := range []string{"a7a7a7a7", "A7A7A7A7", "167 167", "0xa7, 0xa7", "p6enp6en", "\xa7\xa7", `\xa7\xa7`, "247 247", "10100111 10100111"} {
 				looked++
 				if strings.Contains(out, leak) {
 					t.Errorf("%s of %T prints %q", verb, v, out)
