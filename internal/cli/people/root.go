@@ -306,10 +306,16 @@ func keysOf(d *policy.RootDocument) sign.Keys {
 }
 
 func rootShow(sh *shell.Shell) *cobra.Command {
-	return shell.Command{
+	var out string
+	var chain bool
+	cmd := shell.Command{
 		Use: "show [FILE]", Short: "Show a root: of a file, or the one in force",
-		Example: "  writ root show root.json\n  writ root show --server writ/data/control.sock --root sha256:…", Args: cobra.MaximumNArgs(1),
+		Long:    "Without FILE it shows the root in force, verified from the pinned one, also after its end.\nWith --out it writes that root to a file, for writ root new --after on any machine; with --chain\nall roots from the genesis on, for --root-file.",
+		Example: "  writ root show root.json\n  writ root show --server writ/data/control.sock --root sha256:…\n  writ root show --out root-in-force.json\n  writ root show --chain --out roots.json", Args: cobra.MaximumNArgs(1),
 		Run: func(ctx context.Context, args []string) error {
+			if (out != "" || chain) && (len(args) == 1 || out == "") {
+				return shell.Usage("--out FILE, and --chain with it, write the root in force: no other file goes with them")
+			}
 			if len(args) == 1 {
 				e, d, err := sh.Root(args[0])
 				if err != nil {
@@ -317,13 +323,48 @@ func rootShow(sh *shell.Shell) *cobra.Command {
 				}
 				return show(sh, d, e.Digest(), signedBy(d, signers(d, e)))
 			}
-			r, err := sh.RootDocument(ctx)
+			roots, err := sh.Roots(ctx)
 			if err != nil {
 				return err
+			}
+			r := roots.InForce()
+			if out != "" {
+				return writeRoot(sh, roots, out, chain)
+			}
+			if r.CheckTime(sh.Now().Unix()) != nil {
+				sh.Note("WARNING: it has expired: nothing is decided. next: writ root show --out FILE, then writ root new --after FILE …")
 			}
 			return show(sh, r.Document(), r.ID(), "the quorum")
 		},
 	}.Cobra()
+	cmd.Flags().StringVar(&out, "out", "", "write the root in force to a file")
+	cmd.Flags().BoolVar(&chain, "chain", false, "with --out: all roots, from the genesis on")
+	return cmd
+}
+
+// writeRoot writes the root in force, or all, to a file.
+func writeRoot(sh *shell.Shell, roots *shell.Roots, out string, chain bool) error {
+	e := roots.Chain[len(roots.Chain)-1]
+	b, err := e.Encode()
+	if chain {
+		b, err = json.Marshal(roots.Chain)
+	}
+	if err != nil {
+		return err
+	}
+	if err := shell.WriteNew(out, b, 0o644); err != nil {
+		return err
+	}
+	d := roots.InForce().Document()
+	return sh.Result(map[string]any{"file": out, "digest": e.Digest(), "version": d.Version, "roots": len(roots.Chain)}, func() {
+		if chain {
+			sh.Say("%s: %d roots, up to version %d. next: name it with --root-file to verify without a server", out, len(roots.Chain), d.Version)
+			return
+		}
+		sh.Say("%s: root version %d, until %s", out, d.Version, shell.Date(d.Expires))
+		sh.Say("digest  %s", e.Digest())
+		sh.Say("next:   the root that follows: writ root new --after %s … --out root-%d.json", out, d.Version+1)
+	})
 }
 
 // signers returns the members of the quorum that have signed e.

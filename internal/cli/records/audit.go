@@ -250,7 +250,7 @@ func auditReplay(sh *shell.Shell) *cobra.Command {
 				return err
 			}
 			defer sh.Waiting("recomputing")()
-			r := &replay{pin: pin, gate: gate, now: sh.Now().Unix(), dir: dir}
+			r := &replay{pin: pin, gate: gate, dir: dir}
 			if err := r.run(); err != nil {
 				return shell.Advise(fmt.Errorf("the audit stops: %w", err), "keep the bundle; if it came whole from the server, it shows that the server's word does not hold")
 			}
@@ -265,7 +265,6 @@ func auditReplay(sh *shell.Shell) *cobra.Command {
 type replay struct {
 	pin  canon.Digest
 	gate string
-	now  int64
 	dir  string
 
 	zone    *zone.Zone
@@ -292,7 +291,7 @@ func (r *replay) run() error {
 	}
 	defer f.Close()
 	r.known, r.Differ = map[canon.Digest]bool{}, []string{}
-	r.Receipt, err = verifyExport(r.zone.Root(), r.gate, f, func(x *receipt.Receipt) error {
+	r.Receipt, err = verifyExport(shell.ThatLists(r.roots, r.gate), r.gate, f, func(x *receipt.Receipt) error {
 		if x.Kind != receipt.Intent && x.Kind != receipt.Denial {
 			return nil
 		}
@@ -340,7 +339,7 @@ func (r *replay) history() error {
 	for line := range bytes.Lines(b) {
 		h.Entries = append(h.Entries, bytes.TrimSuffix(line, []byte("\n")))
 	}
-	if r.zone, err = api.Replay(h, r.pin, r.now); err != nil {
+	if r.zone, err = api.Replay(h, r.pin, 0); err != nil {
 		return shell.NotPinned(err, "what the bundle says of its zone")
 	}
 	z, err := zone.New(r.pin, h.Roots[:1], 0)

@@ -143,7 +143,7 @@ func FuzzBundle(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := &replay{pin: g.Root.Zone(), now: g.Clock.Now().Unix(), dir: dir}
+		r := &replay{pin: g.Root.Zone(), dir: dir}
 		if r.run() != nil {
 			return
 		}

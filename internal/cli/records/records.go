@@ -122,7 +122,7 @@ func receiptShow(sh *shell.Shell) *cobra.Command {
 			if len(args) == 0 {
 				return listReceipts(ctx, sh, c)
 			}
-			root, err := sh.RootDocument(ctx)
+			roots, err := sh.Roots(ctx)
 			if err != nil {
 				return err
 			}
@@ -130,7 +130,7 @@ func receiptShow(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := verifySigned(root, item.Signed)
+			r, err := verifySigned(roots, item.Signed)
 			if err != nil {
 				return err
 			}
@@ -208,8 +208,9 @@ func listReceipts(ctx context.Context, sh *shell.Shell, c *api.Client) error {
 }
 
 // verifySigned returns the receipt in b, if the gate that it names signed it with
-// the key that the root lists.
-func verifySigned(root *policy.Root, b []byte) (*receipt.Receipt, error) {
+// the key that the newest root with that gate lists. That root may have expired, or
+// been followed by one without the gate: what is past stays signed.
+func verifySigned(roots *shell.Roots, b []byte) (*receipt.Receipt, error) {
 	s, err := receipt.ParseSigned(b)
 	if err != nil {
 		return nil, err
@@ -218,9 +219,10 @@ func verifySigned(root *policy.Root, b []byte) (*receipt.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	root := roots.ThatLists(unverified.Gate)
 	g, ok := root.Gate(unverified.Gate)
 	if !ok || unverified.Zone != root.Zone() { //guard:R58 receipt-gate-in-root
-		return nil, shell.Fail("name the root that was in force when it was made: --root and --root-file; writ root show lists a root's gates",
+		return nil, shell.Fail("name the root that was in force when it was made: --root, and --root-file with all roots up to it, which writ root show --chain --out FILE writes",
 			"the receipt is of gate %q in zone %s, which the pinned root does not list", unverified.Gate, unverified.Zone)
 	}
 	return s.Verify(g.SignKey)
@@ -229,8 +231,8 @@ func verifySigned(root *policy.Root, b []byte) (*receipt.Receipt, error) {
 // proves and provesNot are what a verified receipt shows, and what it does not
 // (A34).
 var (
-	proves    = []string{"the gate's key, which the pinned root lists, signed exactly this", "which policy, credential and rules the decision names"}
-	provesNot = []string{"that the gate has no second history", "that nothing was left out", "the time, beyond the gate's word", "what the API received"}
+	proves    = []string{"the gate's key, which the pinned root or one that follows lists, signed exactly this", "which policy, credential and rules the decision names"}
+	provesNot = []string{"that the gate has no second history", "that nothing was left out", "the time, beyond the gate's word", "that the gate's key was not stolen, or the gate revoked, by then", "what the API received"}
 )
 
 func receiptVerify(sh *shell.Shell) *cobra.Command {
@@ -238,7 +240,7 @@ func receiptVerify(sh *shell.Shell) *cobra.Command {
 		Use: "verify FILE", Short: "Verify a signed receipt offline, from the pinned root",
 		Example: "  writ receipt verify refund.receipt --root sha256:… --root-file root.json", Args: cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
-			root, err := sh.RootDocument(ctx)
+			roots, err := sh.Roots(ctx)
 			if err != nil {
 				return err
 			}
@@ -254,7 +256,7 @@ func receiptVerify(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return shell.Receipt.Bad(args[0], err)
 			}
-			r, err := verifySigned(root, raw)
+			r, err := verifySigned(roots, raw)
 			if err != nil {
 				return shell.Advise(err, "ask for it anew: writ receipt show PLACE --out FILE; this one proves nothing")
 			}
@@ -309,7 +311,7 @@ func logVerify(sh *shell.Shell) *cobra.Command {
 		Use: "verify FILE", Short: "Verify a whole export: signatures, order, pairing, the tree",
 		Example: "  writ log verify receipts.export --root sha256:… --root-file root.json", Args: cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
-			root, err := sh.RootDocument(ctx)
+			roots, err := sh.Roots(ctx)
 			if err != nil {
 				return err
 			}
@@ -319,7 +321,7 @@ func logVerify(sh *shell.Shell) *cobra.Command {
 			}
 			defer f.Close()
 			defer sh.Waiting("verifying")()
-			rep, err := verifyExport(root, gate, f, nil)
+			rep, err := verifyExport(roots.ThatLists(gate), gate, f, nil)
 			if errors.Is(err, receipt.ErrExport) {
 				return shell.Export.Bad(args[0], err)
 			}

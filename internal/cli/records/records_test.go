@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/secret"
+	"github.com/writhq/writ/sign"
 )
 
 // newWorld returns a gate that decided two uses, and a shell that reaches its
@@ -96,7 +98,7 @@ func TestReplayNoticesEachPart(t *testing.T) {
 		if change != nil {
 			change(dir)
 		}
-		r := &replay{pin: g.Root.Zone(), now: g.Clock.Now().Unix(), dir: dir}
+		r := &replay{pin: g.Root.Zone(), dir: dir}
 		return r, r.run()
 	}
 	edit := func(part string, fn func([]byte) []byte) func(string) {
@@ -209,6 +211,80 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// rootsOf returns the roots as a file of them gives them to a command.
+func rootsOf(t *testing.T, z *testkit.Zone, chain ...*sign.Envelope) *shell.Roots {
+	t.Helper()
+	b, err := json.Marshal(chain)
+	name := filepath.Join(t.TempDir(), "roots.json")
+	if err == nil {
+		err = os.WriteFile(name, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"WRIT_ROOT": z.Root.Zone().String(), "WRIT_ROOT_FILE": name, "WRIT_CONFIG": t.TempDir()}
+	sh := &shell.Shell{Now: func() time.Time { return time.Unix(testkit.Now, 0) }, Getenv: func(k string) string { return env[k] }}
+	if err := sh.Load(); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := sh.Roots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return roots
+}
+
+// What is past is verified after the end of the root, and under the root of its
+// time where a later one lists the gate no more; what is present is not. SPEC
+// ROOT-3.
+//
+// R58 R26
+func TestPastRoots(t *testing.T) {
+	t.Parallel()
+	g, sh := newWorld(t)
+	c, err := sh.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	item, err := c.Receipt(t.Context(), "1.2", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := fetch(t.Context(), sh, dir); err != nil {
+		t.Fatal(err)
+	}
+	d := *g.Root.Document()
+	d.Version, d.Prev, d.Gates = 2, g.Root.ID(), slices.Clone(d.Gates)
+	d.Gates[0].ID = "gate-2"
+	next := testkit.Envelope(t, policy.RootType, &d, g.Key("ana"), g.Key("bo"))
+	roots := rootsOf(t, g.Zone, g.RootEnvelope, next)
+	if _, ok := roots.InForce().Gate("gate-1"); ok || roots.InForce().Document().Version != 2 {
+		t.Fatal("the root that follows lists the gate still")
+	}
+	if _, err := verifySigned(roots, item.Signed); err != nil {
+		t.Errorf("a gate of the root before: %v", err)
+	}
+	if _, err := verifySigned(rootsOf(t, g.Zone, g.RootEnvelope), item.Signed); err != nil {
+		t.Errorf("the genesis alone: %v", err)
+	}
+	g.Clock.Add(10 * 365 * 24 * time.Hour)
+	if _, err := sh.RootDocument(t.Context()); err == nil {
+		t.Error("the root has not expired")
+	}
+	late, err := sh.Roots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifySigned(late, item.Signed); err != nil {
+		t.Errorf("after the root's end: %v", err)
+	}
+	r := &replay{pin: g.Root.Zone(), dir: dir}
+	if err := r.run(); err != nil || r.Recomputed+r.Counted+r.GateWord != r.Decisions || r.Decisions != 2 {
+		t.Errorf("audit after the root's end: %+v, %v", r, err)
+	}
+}
+
 // A receipt is shown only as the gate's of the pinned root, and with the evidence
 // that it commits to.
 //
@@ -230,13 +306,13 @@ func TestShownReceipts(t *testing.T) {
 			items = append(items, item)
 		}
 	}
-	r, err := verifySigned(g.Root, items[0].Signed)
+	r, err := verifySigned(rootsOf(t, g.Zone, g.RootEnvelope), items[0].Signed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// the same gate, with the same key, in another zone
 	other := testkit.NewZoneWith(t, testkit.Config{Root: func(d *policy.RootDocument) { d.Expires += 86400 }})
-	if _, err := verifySigned(other.Root, items[0].Signed); err == nil {
+	if _, err := verifySigned(rootsOf(t, other, other.RootEnvelope), items[0].Signed); err == nil {
 		t.Error("a receipt of another zone was accepted")
 	}
 	text := describe(r, receiptID(t, r).String())

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -41,7 +40,7 @@ func (s *Shell) Flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&s.set.Server, "server", "", "control API: path of the Unix socket, or https://host:port ($WRIT_SERVER)")
 	f.StringVar(&s.set.Root, "root", "", "digest of the genesis root, sha256:…, from which all is verified ($WRIT_ROOT)")
-	f.StringVar(&s.set.RootFile, "root-file", "", "file of the genesis root, to work without a server ($WRIT_ROOT_FILE)")
+	f.StringVar(&s.set.RootFile, "root-file", "", "file of the genesis root, or of all roots from it on, to work without a server ($WRIT_ROOT_FILE)")
 	f.StringVar(&s.set.CA, "ca", "", "PEM file with certificates of servers to trust ($WRIT_CA)")
 	f.StringVar(&s.set.Reader, "reader", "", "key file of a reader, for reads over https ($WRIT_READER)")
 	f.StringVar(&s.set.passphrase, "passphrase-file", "", "file with the passphrase of key files; without it, it is asked for")
@@ -231,31 +230,14 @@ var errNoServer = errors.New("no server is named")
 func (s *Shell) HasServer() bool { return s.set.Server != "" }
 
 // RootDocument returns the newest root, verified from the pinned genesis: out of
-// the root's file if one is named, else as the server has it.
+// the root's file if one is named, else as the server has it. It must not have
+// expired.
 func (s *Shell) RootDocument(ctx context.Context) (*policy.Root, error) {
-	pin, err := s.Pin()
+	r, err := s.Roots(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if s.set.RootFile != "" {
-		e, _, err := s.Root(s.set.RootFile)
-		if err != nil {
-			return nil, err
-		}
-		return s.inTime(verified(s.set.RootFile, pin, []*sign.Envelope{e}))
-	}
-	chain, err := s.chain(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.inTime(verified("the server's root", pin, chain))
-}
-
-// verified returns the newest root of the chain, whose genesis must be the pinned
-// one.
-func verified(what string, pin canon.Digest, chain []*sign.Envelope) (*policy.Root, error) {
-	r, err := policy.VerifyRoots(pin, chain, 0)
-	return r, NotPinned(err, what)
+	return s.inTime(r.InForce(), nil)
 }
 
 // NotPinned returns err, of verifying what from the pinned root, as people read it.
@@ -278,20 +260,6 @@ func (s *Shell) inTime(r *policy.Root, err error) (*policy.Root, error) {
 			"root version %d has expired, on %s", d.Version, Date(d.Expires))
 	}
 	return r, nil
-}
-
-// chain returns the server's roots. A root's file stands in for a server that is
-// not there.
-func (s *Shell) chain(ctx context.Context) (chain []*sign.Envelope, err error) {
-	c, err := s.Client()
-	if err == nil {
-		chain, err = c.Roots(ctx)
-	}
-	if _, dialled := errors.AsType[*net.OpError](err); dialled || errors.Is(err, errNoServer) {
-		what, next := Explain(err)
-		return nil, because(err, "to work without a server, name the root's file: --root-file root.json, or set WRIT_ROOT_FILE. With one: "+next, "the root is not at hand: %s", what)
-	}
-	return chain, err
 }
 
 // Zone returns the state of the zone as the server's documents prove it from the
