@@ -397,7 +397,7 @@ func VerifyRoots(pin canon.Digest, chain []*sign.Envelope, at int64) (*Root, err
 // SPEC ROOT-3.
 func (r *Root) CheckTime(at int64) error {
 	if r.doc.Expires <= at { //guard:R47 root-expired
-		return fmt.Errorf("%w: root: version %d has expired; sign a new one: writ root rotate", ErrAuthority, r.doc.Version)
+		return fmt.Errorf("%w: root: version %d has expired; a root that follows is needed: writ root new --after FILE, signed, then writ root publish", ErrAuthority, r.doc.Version)
 	}
 	return nil
 }
