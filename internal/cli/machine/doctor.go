@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,6 +38,7 @@ const (
 	warning = "warning"
 	fault   = "fault"
 	soon    = 30 * 86400 // seconds before an end at which the doctor warns
+	renew   = 14         // days before the end of the certificate at which it warns: new ones need no quorum
 )
 
 // findings collects findings.
@@ -54,7 +57,7 @@ func doctor(sh *shell.Shell) *cobra.Command {
 		Run: func(ctx context.Context, _ []string) error {
 			var f findings
 			if config != "" {
-				f.files(config)
+				f.files(config, sh.Now())
 			}
 			f.server(ctx, sh, !offline)
 			bad := slices.ContainsFunc(f.all, func(x finding) bool { return x.Level == fault })
@@ -82,7 +85,7 @@ func (f *findings) show(sh *shell.Shell) {
 }
 
 // files checks the server's own files.
-func (f *findings) files(config string) {
+func (f *findings) files(config string, now time.Time) {
 	c, err := readConfig(config)
 	if err != nil {
 		what, next := shell.Explain(err)
@@ -90,6 +93,7 @@ func (f *findings) files(config string) {
 		return
 	}
 	f.add("config", fine, "", fmt.Sprintf("%s is whole", config))
+	f.certificate(c.TLS.Certificate, now)
 	open := 0
 	for _, name := range []string{c.Data, filepath.Join(c.Data, "keyring"), c.TLS.Key} {
 		st, err := os.Stat(name)
@@ -113,6 +117,46 @@ func (f *findings) files(config string) {
 	})
 	if open == 0 {
 		f.add("files", fine, "", "keys and data are the owner's alone")
+	}
+}
+
+// certificate judges the end of the server's TLS certificate, and of those that
+// vouch for it in the same file.
+func (f *findings) certificate(name string, now time.Time) {
+	const next = "put a new certificate and key in place, then send the server SIGHUP: systemctl reload writ"
+	rest, err := os.ReadFile(name)
+	if err != nil {
+		f.add("tls", fault, "writ init makes one: tls in the configuration names it", err.Error())
+		return
+	}
+	var first *x509.Certificate // to end
+	var block *pem.Block
+	for block, rest = pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			f.add("tls", fault, next, fmt.Sprintf("%s holds what is no certificate", name))
+			return
+		}
+		if now.Before(c.NotBefore) {
+			f.add("tls", fault, "set the clock right, or wait", fmt.Sprintf("the certificate in %s holds only from %s on", name, shell.Date(c.NotBefore.Unix())))
+			return
+		}
+		if first == nil || c.NotAfter.Before(first.NotAfter) {
+			first = c
+		}
+	}
+	if first == nil {
+		f.add("tls", fault, next, fmt.Sprintf("no certificate in PEM is in %s", name))
+		return
+	}
+	end := shell.Date(first.NotAfter.Unix())
+	switch days := int(first.NotAfter.Sub(now).Hours() / 24); {
+	case !now.Before(first.NotAfter):
+		f.add("tls", fault, next, fmt.Sprintf("the certificate in %s has expired, on %s: clients refuse it", name, end))
+	case days < renew:
+		f.add("tls", warning, next, fmt.Sprintf("the certificate in %s expires in %d days, on %s", name, days, end))
+	default:
+		f.add("tls", fine, "", fmt.Sprintf("the certificate in %s is good until %s", name, end))
 	}
 }
 
@@ -212,7 +256,7 @@ func (f *findings) ends(check, what, next string, in int64) {
 
 func (f *findings) root(now int64, z *zone.Zone) {
 	d := z.Root().Document()
-	f.ends("root", fmt.Sprintf("root version %d", d.Version), "sign the next root", d.Expires-now)
+	f.ends("root", fmt.Sprintf("root version %d", d.Version), "writ root show --out root-in-force.json, then writ root new --after root-in-force.json …; its quorum signs it; writ root publish hands it in", d.Expires-now)
 }
 
 func (f *findings) policies(ctx context.Context, now int64, z *zone.Zone, targets bool) {
