@@ -91,6 +91,10 @@ func command(sh *shell.Shell) *cobra.Command {
 	} {
 		root.AddCommand(room(sh)...)
 	}
+	root.InitDefaultCompletionCmd("completion") // the library's own would take any word for help
+	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
+		shell.AsGroup(c)
+	}
 	return root
 }
 

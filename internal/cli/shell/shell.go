@@ -154,17 +154,23 @@ func (c Command) Cobra() *cobra.Command {
 
 // Group returns a command that only holds others.
 func Group(use, short string, sub ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	g := &cobra.Command{Use: use, Short: short}
+	AsGroup(g)
+	g.AddCommand(sub...)
+	return g
+}
+
+// AsGroup makes g a command that only holds others: any other word is wrong usage.
+func AsGroup(g *cobra.Command) {
+	g.RunE = func(cmd *cobra.Command, _ []string) error {
 		return Usage("%s needs a command; see %s --help", cmd.CommandPath(), cmd.CommandPath())
-	}}
+	}
 	g.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return Usage("%s has no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
 		}
 		return nil
 	}
-	g.AddCommand(sub...)
-	return g
 }
 
 // WriteOver replaces the content of a file durably: whole, or not at all. It keeps
