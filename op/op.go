@@ -89,6 +89,28 @@ type Declaration struct {
 	Headers []string `json:"headers,omitempty"` // lower case; forwarded and seen by rules
 	Query   []Member `json:"query,omitempty"`
 	Body    *Body    `json:"body,omitempty"` // absent: no body
+	SQL     *SQL     `json:"sql,omitempty"`  // of type sql
+}
+
+// An SQL says what statements may touch, in the server's own names.
+type SQL struct {
+	Relations []SQLRelation `json:"relations,omitempty"`
+	Functions []string      `json:"functions,omitempty"` // schema.name, schema.name(types), or @list
+	Types     []string      `json:"types,omitempty"`     // schema.name, outside pg_catalog
+	Settings  []string      `json:"settings,omitempty"`  // that SET and SHOW may name
+}
+
+// An SQLRelation is a table, or what is like one, and what may be done with it. A
+// list of columns may be ["*"].
+type SQLRelation struct {
+	Name     string   `json:"name"` // schema.name
+	Read     []string `json:"read,omitempty"`
+	Insert   []string `json:"insert,omitempty"`
+	Update   []string `json:"update,omitempty"`
+	Delete   bool     `json:"delete,omitempty"`
+	Truncate bool     `json:"truncate,omitempty"`
+	Lock     bool     `json:"lock,omitempty"`
+	Usage    bool     `json:"usage,omitempty"` // of a sequence
 }
 
 // A Body says which bodies an operation may have.

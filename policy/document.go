@@ -82,6 +82,7 @@ type Operation struct {
 // A Response is what may come back to the holder.
 type Response struct {
 	MaxBytes int64    `json:"max_bytes,omitempty"` // 0: the gate's own bound
+	MaxRows  int64    `json:"max_rows,omitempty"`  // of one execution of a statement; 0: any number
 	Headers  []string `json:"headers,omitempty"`   // passed beside the gate's short list; lower case
 	Redact   []string `json:"redact,omitempty"`    // dotted paths of JSON members that are removed
 }
@@ -89,7 +90,7 @@ type Response struct {
 // A Target is where a secret may be sent, and how it is put there.
 type Target struct {
 	ID      string   `json:"id"`
-	Kind    string   `json:"kind"`              // "http"
+	Kind    string   `json:"kind"`              // "http" or "postgres"
 	Origin  string   `json:"origin"`            // such as https://api.example.com
 	Pins    []string `json:"pins,omitempty"`    // sha256: of the server key's SPKI; then no authority is asked
 	Private bool     `json:"private,omitempty"` // addresses of private networks may be dialled
@@ -100,7 +101,7 @@ type Target struct {
 
 // An Inject says how the secret is put into what is sent.
 type Inject struct {
-	How    string `json:"how"`              // none, header, basic, query, sigv4, client_certificate
+	How    string `json:"how"`              // none, header, basic, query, sigv4, client_certificate; password for databases
 	Name   string `json:"name,omitempty"`   // of the header or query member; user of basic; region/service of sigv4
 	Prefix string `json:"prefix,omitempty"` // before the secret in a header, such as "Bearer "
 }

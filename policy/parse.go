@@ -10,6 +10,7 @@ import (
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/http"
 	"github.com/writhq/writ/op/release"
+	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/policy/law"
 	"github.com/writhq/writ/sign"
 )
@@ -30,6 +31,8 @@ func mapper(typ string) (op.Mapper, bool) {
 		return http.Mapper{}, true
 	case "release":
 		return release.Mapper{}, true
+	case "sql":
+		return sql.Mapper{}, true
 	}
 	return nil, false
 }
@@ -192,10 +195,11 @@ func (d *Document) checkTargets() error {
 }
 
 func (d *Document) checkTarget(t *Target) error {
-	if t.Kind != "http" {
-		return fmt.Errorf("%w: kind %q", ErrUnsupported, t.Kind)
+	kind, ok := targetKinds[t.Kind]
+	if !ok {
+		return fmt.Errorf("%w: kind %q; want http or postgres", ErrUnsupported, t.Kind)
 	}
-	if err := checkOrigin(t.Origin); err != nil {
+	if err := kind.origin(t.Origin); err != nil {
 		return fmt.Errorf("origin: %w", err)
 	}
 	if err := checkPins(t.Pins); err != nil {
@@ -203,6 +207,9 @@ func (d *Document) checkTarget(t *Target) error {
 	}
 	if t.Region != "" && law.CheckName(t.Region) != nil {
 		return fmt.Errorf("region: not a name")
+	}
+	if !contains(kind.inject, t.Inject.How) {
+		return fmt.Errorf("inject: how: %w: %q; a target of kind %s takes %s", ErrUnsupported, t.Inject.How, t.Kind, strings.Join(kind.inject, ", "))
 	}
 	if err := t.Inject.check(); err != nil {
 		return fmt.Errorf("inject: %w", err)
@@ -213,6 +220,26 @@ func (d *Document) checkTarget(t *Target) error {
 	}
 	if secret && strings.HasPrefix(t.Origin, "http:") { //guard:R2 inject-cleartext
 		return fmt.Errorf("origin: a secret is never sent without TLS; use https")
+	}
+	return nil
+}
+
+// targetKinds are the kinds of targets: what their origins look like, and how a
+// secret can be put into what is sent.
+var targetKinds = map[string]struct {
+	origin func(string) error
+	inject []string
+}{
+	"http":     {checkOrigin, []string{"none", "header", "basic", "query", "sigv4", "client_certificate"}},
+	"postgres": {checkDatabase, []string{"password", "client_certificate"}},
+}
+
+// checkDatabase refuses what is not postgres://host/database or with a port.
+func checkDatabase(o string) error {
+	u, err := url.Parse(o)
+	if err != nil || u.Scheme != "postgres" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		len(u.Path) < 2 || len(u.Path) > maxNameBytes || strings.Contains(u.Path[1:], "/") || "postgres://"+u.Host+u.Path != o || strings.ToLower(u.Host) != u.Host {
+		return fmt.Errorf("want postgres://host/database or postgres://host:port/database, and nothing after it")
 	}
 	return nil
 }
@@ -246,6 +273,10 @@ func (i *Inject) check() error {
 		return fmt.Errorf("prefix: only with header")
 	}
 	switch i.How {
+	case "password":
+		if i.Name == "" || len(i.Name) > maxNameBytes || !printable(i.Name) {
+			return fmt.Errorf("name: want the user, of 1 to %d printable bytes", maxNameBytes)
+		}
 	case "none", "client_certificate":
 		if i.Name != "" {
 			return fmt.Errorf("name: absent with %s", i.How)
@@ -263,8 +294,6 @@ func (i *Inject) check() error {
 		if i.Name == "" || len(i.Name) > maxNameBytes || !printable(i.Name) || i.How == "basic" && strings.Contains(i.Name, ":") {
 			return fmt.Errorf("name: want 1 to %d printable bytes, no colon in a user", maxNameBytes)
 		}
-	default:
-		return fmt.Errorf("%w: %q; want none, header, basic, query, sigv4 or client_certificate", ErrUnsupported, i.How)
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -66,6 +68,18 @@ type Act struct {
 	Receipt  canon.Digest // id of the intent's receipt
 
 	dial func(ctx context.Context) (*Conn, error)
+}
+
+// TLS returns how a protocol that asks its target for TLS must speak it: the
+// target shows that it is itself as the policy says.
+func (a *Act) TLS() *tls.Config {
+	u, err := url.Parse(a.Target.Origin)
+	if err != nil {
+		return tlsTo("", &a.Target) // no certificate is for it
+	}
+	c := tlsTo(u.Hostname(), &a.Target)
+	c.NextProtos = nil
+	return c
 }
 
 // Dial returns a connection to the target that serves this credential only. It

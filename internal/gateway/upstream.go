@@ -282,7 +282,7 @@ func certificate(s secret.Bytes) (c *tls.Certificate, err error) {
 func (h *Hall) dialHost(ctx context.Context, u *url.URL, t *Target) (net.Conn, error) {
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+		port = map[string]string{"https": "443", "http": "80", "postgres": "5432"}[u.Scheme]
 	}
 	ips := []net.IP{net.ParseIP(u.Hostname())}
 	if ips[0] == nil {

@@ -1,0 +1,34 @@
+package pggw
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"time"
+
+	"github.com/writhq/writ/internal/gateway"
+)
+
+// Quick is the protocol with times that tests can wait for.
+var Quick = gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
+	d, err := New(cfg, h)
+	if err != nil {
+		return nil, err
+	}
+	d.(*handler).startup, d.(*handler).stall = 400*time.Millisecond, 300*time.Millisecond
+	return d, nil
+}}
+
+// Cancel sends a request to cancel, with any key.
+func Cancel(ctx context.Context, addr string, pid uint32, key []byte) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write(cancelMessage(pid, key)); err != nil {
+		return err
+	}
+	c.Read(make([]byte, 1))
+	return nil
+}

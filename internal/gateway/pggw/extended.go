@@ -1,0 +1,290 @@
+package pggw
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/op"
+)
+
+// prepared is a statement that the client has named.
+type prepared struct {
+	text   string
+	mapped *sqlanalyze.Mapped // nil: empty
+}
+
+// portal is a prepared statement with values.
+type portal struct {
+	prepared *prepared
+	bind     *pgproto3.Bind
+	begun    bool // its execution was permitted and has not ended
+}
+
+// parse takes a statement: what it does is known from here on, and nothing of it
+// runs before an execution is permitted. A statement that the policy does not
+// declare does not reach the server.
+func (x *session) parse(m *pgproto3.Parse) error {
+	list, err := x.known.statements(x.parsers, m.Query)
+	if err != nil {
+		return x.refuseUntilSync(x.record(m.Query, err))
+	}
+	if len(list) > 1 {
+		return x.refuseUntilSync(x.record(m.Query, errSeveral))
+	}
+	if len(x.prepared) >= maxPrepared { //guard:R11 prepared-bound
+		return x.refuseUntilSync(op.Deny(op.QuotaExceeded, "too many prepared statements; close some"))
+	}
+	p := &prepared{text: m.Query}
+	text := ""
+	if len(list) == 1 {
+		p.mapped = &list[0]
+		text = p.mapped.Text
+		if d := x.undeclared(p.mapped); d != nil {
+			return x.refuseUntilSync(x.recordDenied(p, d))
+		}
+	}
+	x.prepared[m.Name] = p
+	x.up.wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
+	return x.answered(1)
+}
+
+// undeclared returns why the policy does not speak about what m does, or nil. The
+// gate looks again at each execution.
+func (x *session) undeclared(m *sqlanalyze.Mapped) *op.Denial {
+	d, _, ok := x.holder.Lookup(m.Action(), x.target)
+	if !ok {
+		return op.Deny(op.NotDeclared, m.Action()+" is not among the policy's operations on this target")
+	}
+	if err := m.Declared(d); err != nil {
+		return op.Deny(op.NotDeclared, err.Error())
+	}
+	return nil
+}
+
+// recordDenied has the statement decided, which says no, and returns that.
+func (x *session) recordDenied(p *prepared, d *op.Denial) error {
+	r := x.request(&use{text: p.text, mapped: p.mapped})
+	r.Denial = d
+	return x.denied(r)
+}
+
+// bind takes values for a statement.
+func (x *session) bind(m *pgproto3.Bind) error {
+	p := x.prepared[m.PreparedStatement]
+	if p == nil {
+		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such prepared statement"))
+	}
+	if len(x.portals) >= maxPrepared { //guard:R11 portals-bound
+		return x.refuseUntilSync(op.Deny(op.QuotaExceeded, "too many portals; close some"))
+	}
+	kept := &pgproto3.Bind{
+		DestinationPortal: m.DestinationPortal, PreparedStatement: m.PreparedStatement,
+		ParameterFormatCodes: slices.Clone(m.ParameterFormatCodes), ResultFormatCodes: slices.Clone(m.ResultFormatCodes),
+	}
+	for _, v := range m.Parameters { // they are the reader's until the next message
+		kept.Parameters = append(kept.Parameters, bytes.Clone(v))
+	}
+	x.portals[m.DestinationPortal] = &portal{prepared: p, bind: kept}
+	x.up.wire.SendBind(kept)
+	return x.answered(1)
+}
+
+func (x *session) describe(m *pgproto3.Describe) error {
+	if m.ObjectType == 'S' && x.prepared[m.Name] == nil || m.ObjectType == 'P' && x.portals[m.Name] == nil {
+		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such statement or portal"))
+	}
+	x.up.wire.SendDescribe(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
+	if m.ObjectType == 'S' {
+		return x.answered(2) // parameters, then rows
+	}
+	return x.answered(1)
+}
+
+func (x *session) close(m *pgproto3.Close) error {
+	if m.ObjectType == 'S' {
+		delete(x.prepared, m.Name)
+	} else {
+		delete(x.portals, m.Name)
+	}
+	x.up.wire.SendClose(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
+	return x.answered(1)
+}
+
+// answered notes that the server owes the client n messages, which are read with
+// the next execution or Sync.
+func (x *session) answered(n int) error {
+	x.owed += n
+	x.dirty = true
+	return nil
+}
+
+// execute asks the gate about one execution with its values, and runs it.
+func (x *session) execute(m *pgproto3.Execute) error {
+	p := x.portals[m.Portal]
+	if p == nil {
+		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such portal"))
+	}
+	if p.prepared.mapped == nil {
+		x.up.wire.SendExecute(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
+		return x.answered(1)
+	}
+	u := &use{text: p.prepared.text, mapped: p.prepared.mapped, bind: p.bind}
+	portal, rows := m.Portal, m.MaxRows
+	err := x.together([]*use{u}, func() error {
+		x.up.wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
+		x.dirty = true
+		return x.executed(u)
+	})
+	if err == nil {
+		return nil
+	}
+	if fatal(err) {
+		return err
+	}
+	if !isSaid(err) {
+		return x.refuseUntilSync(err)
+	}
+	x.skipping = true
+	return nil
+}
+
+// executed passes on what the server says until the execution ends.
+func (x *session) executed(u *use) error {
+	x.up.wire.Send(&pgproto3.Flush{})
+	if err := x.up.wire.Flush(); err != nil {
+		return errUpstream
+	}
+	var stopped error
+	for {
+		m, err := x.up.wire.Receive()
+		if err != nil {
+			return errUpstream
+		}
+		switch m := m.(type) {
+		case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
+			x.owed, u.result.done = 0, true
+			if stopped != nil {
+				x.halted()
+				return stopped
+			}
+			return x.pass(m.(pgproto3.BackendMessage))
+		case *pgproto3.ErrorResponse:
+			x.owed, u.result.failed = 0, true
+			if stopped != nil {
+				x.halted()
+				return stopped
+			}
+			x.client.wire.Send(m)
+			return errSaid
+		case *pgproto3.DataRow:
+			if stopped != nil {
+				continue
+			}
+			if stopped = x.count(u, m); stopped != nil {
+				x.halt()
+				continue
+			}
+		}
+		if stopped == nil {
+			if err := x.pass(m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// refuseUntilSync tells the client no, and passes over what it sends until Sync.
+// What the server said before comes first.
+func (x *session) refuseUntilSync(err error) error {
+	if fatal(err) {
+		return err
+	}
+	if err := x.collect(); err != nil {
+		return err
+	}
+	x.deny(err)
+	x.skipping, x.broken = true, true
+	return nil
+}
+
+// collect reads what the server owes.
+func (x *session) collect() error {
+	if x.owed == 0 {
+		return nil
+	}
+	x.up.wire.Send(&pgproto3.Flush{})
+	if err := x.up.wire.Flush(); err != nil {
+		return errUpstream
+	}
+	for x.owed > 0 {
+		m, err := x.up.wire.Receive()
+		if err != nil {
+			return errUpstream
+		}
+		if _, ok := m.(*pgproto3.ErrorResponse); ok {
+			x.owed, x.skipping = 0, true
+			x.client.wire.Send(m)
+			return nil
+		}
+		if counts(m) {
+			x.owed--
+		}
+		if err := x.pass(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counts reports whether m is an answer: notices and the like come unasked.
+func counts(m pgproto3.BackendMessage) bool {
+	switch m.(type) {
+	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:
+		return false
+	}
+	return true
+}
+
+// sync ends a series of messages. One that was refused fails the transaction
+// upstream too, as an error of the server would have.
+func (x *session) sync() error {
+	if !x.skipping {
+		if err := x.collect(); err != nil {
+			return err
+		}
+	}
+	if x.broken && (x.up.tx == 'T' || x.dirty) {
+		x.up.wire.SendParse(&pgproto3.Parse{Query: "writ_denied"})
+	}
+	x.up.wire.SendSync(&pgproto3.Sync{})
+	if err := x.up.wire.Flush(); err != nil {
+		return errUpstream
+	}
+	quiet := x.broken || x.skipping
+	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
+	for {
+		m, err := x.up.wire.Receive()
+		if err != nil {
+			return errUpstream
+		}
+		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
+			x.up.tx = r.TxStatus
+			if r.TxStatus == 'I' {
+				clear(x.portals)
+			}
+			x.client.wire.Send(r)
+			return nil
+		}
+		if !quiet || !counts(m) {
+			if err := x.pass(m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+var _ = gateway.OK

@@ -1,0 +1,20 @@
+package pggw
+
+import "time"
+
+// Bounds of what comes in, and of waiting.
+const (
+	maxStartup      = 15 * time.Second // from the first byte to a known holder, TLS included
+	maxRounds       = 4                // requests for encryption before a startup message
+	maxPassword     = 120 << 10        // bytes of the message that carries a credential
+	maxMessage      = 64 << 20         // bytes of any other, once the holder is known
+	maxParameters   = 64               // of a startup message
+	maxConnect      = 15 * time.Second // for reaching the server and being let in
+	maxPrepared     = 1024             // statements and portals of a session
+	maxMapped       = 4096             // statements kept with what they do
+	maxMappedText   = 16 << 10         // bytes of a text that is kept
+	maxStall        = 60 * time.Second // for a client to take what it is sent
+	catalogAge      = 10 * time.Second // after it names are looked up afresh for a new session
+	flushEvery      = 128              // messages to a client that are sent together
+	parserProcesses = 2
+)

@@ -1,0 +1,85 @@
+package pggw
+
+import (
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
+)
+
+// connectOperation returns the operation of connecting to a target.
+func connectOperation(target string) (*op.Operation, *op.Denial) {
+	salt := gateway.NewSalt()
+	o, err := sql.NewOperation(&sql.Asked{Target: target}, &sql.Found{
+		Facts: op.Facts{Salt: salt[:]}, Statement: sql.Statement{Kinds: []string{sql.Connect}, Where: true, Limit: sql.NoLimit},
+	})
+	if err != nil {
+		return nil, op.Deny(op.OperationInvalid, "the name of the database is the target's in the policy")
+	}
+	return o, nil
+}
+
+// A use is one execution of one statement.
+type use struct {
+	text    string // as it came
+	mapped  *sqlanalyze.Mapped
+	bind    *pgproto3.Bind // nil: without values
+	result  result
+	receipt canon.Digest // id of the intent's receipt
+}
+
+// request returns the use as a request to the gate.
+func (x *session) request(u *use) *gateway.Request {
+	r := &gateway.Request{Action: u.mapped.Action(), Target: x.target, Proof: x.proof}
+	a := &sql.Asked{Target: x.target, Text: u.text}
+	if u.bind != nil {
+		for i, p := range u.bind.Parameters {
+			a.Params = append(a.Params, value(p, formatOf(u.bind.ParameterFormatCodes, i)))
+		}
+	}
+	salt := gateway.NewSalt()
+	var err error
+	r.Operation, err = sql.NewOperation(a, &sql.Found{
+		Facts: op.Facts{Salt: salt[:]}, Statement: u.mapped.Statement, Text: u.mapped.Text, Catalog: x.known.analyzer.Catalog.Version,
+	})
+	if err != nil {
+		r.Denial = op.Deny(op.OperationInvalid, "the statement has no one form")
+	}
+	return r
+}
+
+// formatOf returns the format of the i-th value. Source: PostgreSQL, "Message
+// Formats", Bind.
+func formatOf(codes []int16, i int) int16 {
+	switch len(codes) {
+	case 0:
+		return 0
+	case 1:
+		return codes[0]
+	}
+	if i < len(codes) {
+		return codes[i]
+	}
+	return 0
+}
+
+// value returns a bind value as the document has it: text as it is, binary behind
+// a mark that text cannot have.
+func value(b []byte, format int16) *string {
+	if b == nil {
+		return nil
+	}
+	s := string(b)
+	if format != 0 {
+		const hex = "0123456789abcdef"
+		out := []byte{0}
+		for _, c := range b {
+			out = append(out, hex[c>>4], hex[c&15])
+		}
+		s = string(out)
+	}
+	return &s
+}

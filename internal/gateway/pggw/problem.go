@@ -1,0 +1,62 @@
+package pggw
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/op"
+)
+
+// Codes of refusals. Source: PostgreSQL, appendix A "Error Codes".
+const (
+	codeDenied      = "42501" // insufficient_privilege
+	codeAuth        = "28000" // invalid_authorization_specification
+	codeUnavailable = "58000" // system_error
+	codeSyntax      = "42601" // syntax_error
+	codeUpstream    = "08006" // connection_failure
+	codeLimit       = "54000" // program_limit_exceeded
+)
+
+// problem returns err as the server would say it: in detail if it is a denial.
+// SPEC PGGW-5.
+func problem(err error) *pgproto3.ErrorResponse {
+	d, ok := errors.AsType[*op.Denial](err)
+	if !ok {
+		return &pgproto3.ErrorResponse{
+			Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: codeUnavailable, Message: "writ: not decided, so not done",
+			Hint: "try again, and see the gate's log",
+		}
+	}
+	e := &pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: codeDenied, Message: "writ: " + d.Reason, Hint: d.Next}
+	detail := []string{"code " + string(d.Code)}
+	if d.Rule != "" {
+		detail = append(detail, "rule "+d.Rule)
+	}
+	if d.Control != "" {
+		detail = append(detail, "control "+d.Control)
+	}
+	if !d.Receipt.IsZero() {
+		detail = append(detail, "receipt "+d.Receipt.String())
+	}
+	e.Detail = strings.Join(detail, ", ")
+	switch d.Code {
+	case op.CredentialInvalid, op.ProofRequired, op.ProofInvalid, op.ProofInsufficient:
+		e.Code = codeAuth
+	}
+	return e
+}
+
+// refuse ends the connection with a fatal error.
+func (c *client) refuse(err error) {
+	if errors.Is(err, errEnd) {
+		return
+	}
+	e := problem(err)
+	e.Severity, e.SeverityUnlocalized = "FATAL", "FATAL"
+	c.SetWriteDeadline(time.Now().Add(maxStall))
+	c.wire.Send(e)
+	c.wire.Flush()
+}

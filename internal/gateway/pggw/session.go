@@ -1,0 +1,251 @@
+package pggw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/op"
+)
+
+// A session is one client that was let in, and its connection to the server. It
+// is one act of the gate, which ends when credential or policy do; every
+// execution in it is another.
+type session struct {
+	*handler
+	client *client
+	holder *gateway.Session
+	target string
+	proof  gateway.Proof
+	begun  bool // the client was told that it is connected
+
+	up       *upstream
+	known    *known
+	response gateway.Response
+	act      *gateway.Act
+	ctx      context.Context
+
+	prepared map[string]*prepared
+	portals  map[string]*portal
+	skipping bool // until Sync: a message before it was refused
+	broken   bool // the gate refused it: the server does not know
+	dirty    bool // something was sent upstream since the last Sync
+	owed     int  // answers of the server that the client has not got
+	waiting  int  // messages that wait for the client
+	halting  <-chan struct{}
+	sent     uint64
+	received uint64
+}
+
+// run is the act of a session.
+func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, error) {
+	path := []string{"public"}
+	up, err := connect(ctx, a, x.client, path)
+	a.Secret.Wipe() // a session goes on for long after the server has let it in
+	if err != nil {
+		x.hall.Log().Error("the server did not let the gate in", "target", x.target, "err", err)
+		return gateway.Outcome{Class: gateway.Failed, Note: "connect"}, &op.Denial{
+			Code: op.TargetRefused, Reason: "the server cannot be reached, or does not let the gate in", Receipt: a.Receipt,
+		}
+	}
+	defer up.Close()
+	stop := context.AfterFunc(ctx, func() {
+		up.Close()
+		x.client.Close()
+	})
+	defer stop()
+	x.up, x.act, x.ctx = up, a, ctx
+	x.prepared, x.portals = make(map[string]*prepared), make(map[string]*portal)
+	key := catalogKey{a.Target.Origin, a.Target.Inject.Name}
+	if x.known, err = x.catalogs.get(ctx, key, path, up); err != nil {
+		x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
+		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
+	}
+	err = x.speak()
+	out := gateway.Outcome{Class: gateway.OK, Sent: x.sent, Received: x.received}
+	switch {
+	case ctx.Err() != nil:
+		out.Class, out.Note = gateway.Stopped, "no longer allowed"
+	case err != nil && !errors.Is(err, errEnd):
+		out.Class, out.Note = gateway.Failed, "connection"
+	}
+	return out, nil
+}
+
+// speak tells the client that it is connected and answers it until it leaves.
+func (x *session) speak() error {
+	data, forget := x.cancels.add(func() { x.up.cancel(x.ctx, x.act.TLS()) })
+	defer forget()
+	x.begun = true
+	c := x.client
+	c.wire.SetMaxBodyLen(maxMessage)
+	c.wire.Send(&pgproto3.AuthenticationOk{})
+	for k, v := range x.up.params {
+		c.wire.Send(&pgproto3.ParameterStatus{Name: k, Value: v})
+	}
+	c.wire.Send(data)
+	c.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+	for {
+		if err := x.flush(); err != nil {
+			return err
+		}
+		m, err := c.wire.Receive()
+		if err != nil {
+			return errEnd
+		}
+		if err := x.message(m); err != nil {
+			x.flush() //nolint:errcheck // the client may have gone
+			return err
+		}
+	}
+}
+
+// flush sends what waits for the client.
+func (x *session) flush() error {
+	x.client.SetWriteDeadline(time.Now().Add(x.stall)) //guard-call:R11 pg-answer-stall
+	if err := x.client.wire.Flush(); err != nil {
+		return errEnd
+	}
+	return nil
+}
+
+// message takes one message of the client. SPEC PGGW-4.
+func (x *session) message(m pgproto3.FrontendMessage) error {
+	if x.skipping {
+		switch m.(type) {
+		case *pgproto3.Sync, *pgproto3.Terminate:
+		default:
+			return nil
+		}
+	}
+	switch m := m.(type) {
+	case *pgproto3.Query:
+		return x.query(m.String)
+	case *pgproto3.Parse:
+		return x.parse(m)
+	case *pgproto3.Bind:
+		return x.bind(m)
+	case *pgproto3.Describe:
+		return x.describe(m)
+	case *pgproto3.Execute:
+		return x.execute(m)
+	case *pgproto3.Close:
+		return x.close(m)
+	case *pgproto3.Sync:
+		return x.sync()
+	case *pgproto3.Flush:
+		return nil
+	case *pgproto3.Terminate:
+		return errEnd
+	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
+		return nil // what was on its way when a COPY was refused
+	}
+	x.client.refuse(op.Deny(op.OperationInvalid, fmt.Sprintf("%T is not taken by this gate", m)))
+	return errEnd
+}
+
+// deny tells the client no. In the extended protocol what follows is passed over
+// until Sync. SPEC PGGW-5.
+func (x *session) deny(err error) {
+	x.client.wire.Send(problem(err))
+}
+
+// query runs the statements of a simple query, if all of them are permitted.
+func (x *session) query(text string) error {
+	delete(x.prepared, "")
+	delete(x.portals, "")
+	list, err := x.known.statements(x.parsers, text)
+	if err != nil {
+		x.deny(x.record(text, err))
+		return x.refused()
+	}
+	if len(list) == 0 {
+		x.client.wire.Send(&pgproto3.EmptyQueryResponse{})
+		x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+		return nil
+	}
+	whole := ""
+	uses := make([]*use, len(list))
+	for i := range list {
+		uses[i] = &use{text: text, mapped: &list[i]}
+		whole += list[i].Text + ";"
+	}
+	err = x.together(uses, func() error {
+		x.up.wire.SendQuery(&pgproto3.Query{String: whole})
+		return x.relay(uses)
+	})
+	return x.after(err)
+}
+
+// after ends a simple query: a denial is told, another error ends the session.
+func (x *session) after(err error) error {
+	if err == nil || errors.Is(err, errSaid) {
+		return nil
+	}
+	if fatal(err) {
+		return err
+	}
+	x.deny(err)
+	return x.refused()
+}
+
+// refused makes a denial in a transaction what an error of the server is there.
+func (x *session) refused() error {
+	if x.up.tx == 'T' {
+		if err := x.fail(); err != nil {
+			return err
+		}
+	}
+	x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+	return nil
+}
+
+// fail makes the transaction upstream fail, by a statement that is none.
+func (x *session) fail() error {
+	x.up.wire.SendQuery(&pgproto3.Query{String: "writ_denied"})
+	if err := x.up.wire.Flush(); err != nil {
+		return errUpstream
+	}
+	for {
+		m, err := x.up.wire.Receive()
+		if err != nil {
+			return errUpstream
+		}
+		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
+			x.up.tx = r.TxStatus
+			return nil
+		}
+	}
+}
+
+// together asks the gate about all uses, and calls fn if all are permitted.
+func (x *session) together(uses []*use, fn func() error) error {
+	u := uses[0]
+	return x.holder.Do(x.ctx, x.request(u), func(_ context.Context, a *gateway.Act) (gateway.Outcome, error) {
+		x.response, u.receipt = a.Response, a.Receipt
+		var err error
+		if len(uses) > 1 {
+			err = x.together(uses[1:], fn)
+		} else {
+			err = fn()
+		}
+		return u.outcome(err)
+	})
+}
+
+// denied has the gate record r, which it must deny, and returns the denial.
+func (x *session) denied(r *gateway.Request) error {
+	return x.holder.Do(x.ctx, r, func(context.Context, *gateway.Act) (gateway.Outcome, error) {
+		return gateway.Outcome{Class: gateway.NotSent}, errors.New("postgres: a denial that was none")
+	})
+}
+
+// record has a statement that could not be mapped denied on the record.
+func (x *session) record(text string, why error) error {
+	r := &gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: op.Deny(op.OperationInvalid, why.Error())}
+	return x.denied(r)
+}

@@ -1,0 +1,162 @@
+// Package sqlanalyze says what a statement does: it walks the tree that
+// PostgreSQL's own grammar makes of the text, finds every name in a catalog, and
+// qualifies it, so that the server understands the names as this package did.
+//
+// A statement is mapped as a whole or not at all. What the package does not know
+// is an error; a catalog that is not the server's is the caller's to prevent. It
+// is pure: its functions are safe for concurrent use if nobody changes a Catalog.
+package sqlanalyze
+
+import (
+	"fmt"
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/writhq/writ/op/sql"
+)
+
+// An Analyzer maps statements for sessions that look for names in one way.
+type Analyzer struct {
+	Catalog *Catalog
+	Path    []string // schemas that unqualified names are looked for in, after pg_catalog
+}
+
+// Analyze returns what one statement does, and qualifies the names in it. Errors
+// wrap [ErrUnmapped]; then the tree may be qualified in part. SPEC SQL-3.
+func (a *Analyzer) Analyze(raw *pg.RawStmt) (s *sql.Statement, err error) {
+	defer caught(&err)
+	if raw.GetStmt().GetNode() == nil {
+		deny("it is empty")
+	}
+	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
+	closed(raw.Stmt.ProtoReflect(), 0)
+	v.visit(raw.Stmt)
+	return v.statement(), nil
+}
+
+// visit counts a statement.
+func (v *visitor) visit(stmt *pg.Node) {
+	switch n := stmt.GetNode().(type) {
+	case *pg.Node_SelectStmt:
+		v.query(n.SelectStmt, nil)
+		v.limit = limitOf(n.SelectStmt)
+	case *pg.Node_InsertStmt:
+		v.insert(n.InsertStmt, nil)
+	case *pg.Node_UpdateStmt:
+		v.update(n.UpdateStmt, nil)
+	case *pg.Node_DeleteStmt:
+		v.delete(n.DeleteStmt, nil)
+	case *pg.Node_MergeStmt:
+		v.merge(n.MergeStmt)
+	case *pg.Node_ExplainStmt: // with ANALYZE it does what the statement does, and else less
+		v.kinds["explain"] = true
+		v.visit(n.ExplainStmt.Query)
+		return
+	case *pg.Node_TransactionStmt:
+		v.transaction(n.TransactionStmt)
+	case *pg.Node_VariableSetStmt:
+		v.setting(n.VariableSetStmt)
+	case *pg.Node_VariableShowStmt:
+		v.kinds["show"] = true
+		v.set = &sql.Setting{Name: n.VariableShowStmt.Name}
+	default:
+		deny("a statement of this kind is not mapped")
+	}
+	if v.kinds["transaction"] || v.kinds["set"] || v.kinds["show"] {
+		return
+	}
+	for _, f := range v.Catalog.Casts { // any expression may hold one that is not written
+		v.functions[f] = true
+	}
+}
+
+// limitOf returns the number after LIMIT, if it is one.
+func limitOf(s *pg.SelectStmt) int64 {
+	n := s.GetLimitCount().GetAConst().GetIval()
+	if n == nil || s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
+		return sql.NoLimit
+	}
+	return int64(n.Ival)
+}
+
+// A visitor walks one statement.
+type visitor struct {
+	*Analyzer
+	*facts
+	columns map[*pg.SelectStmt][]string // of the queries that were visited
+	rows    map[*pg.SelectStmt][]locked
+	source  *pg.Node // of the last assignment to several columns
+}
+
+// table returns the relation that r names, with its entry, and qualifies r.
+func (v *visitor) table(r *pg.RangeVar, mode string) (*Relation, *entry) {
+	rel := v.lookup(r.Schemaname, r.Relname)
+	if mode != sql.Read && rel.Schema == "pg_catalog" { //guard:A17 catalog-written
+		deny("a change of %s could change what statements mean", rel.Name)
+	}
+	r.Schemaname = rel.Schema
+	v.relation(rel.Name, mode)
+	if r.Inh || rel.Kind == View {
+		for _, u := range rel.Underlying {
+			v.underlying[u.String()] = true
+		}
+	}
+	v.runs(rel.Calls)
+	if mode == sql.Insert || mode == sql.Update {
+		v.runs(rel.Fills)
+	}
+	e := &entry{alias: r.Relname, schema: rel.Schema, relation: rel, named: true, seen: true}
+	for _, c := range rel.Columns {
+		e.columns = append(e.columns, output{c, []sql.Column{rel.column(c)}})
+	}
+	if r.Alias != nil {
+		e.schema = ""
+		rename(e, r.Alias)
+	}
+	return rel, e
+}
+
+// runs counts what runs because of what a statement names.
+func (v *visitor) runs(list []string) {
+	for _, f := range list {
+		v.underlying[f] = true
+	}
+}
+
+// lookup finds a relation as the server does: in pg_catalog first, then along the
+// path. Temporary tables are not on it.
+func (v *visitor) lookup(schema, name string) *Relation {
+	if schema != "" {
+		r, ok := v.Catalog.Relations[Name{schema, name}]
+		if !ok {
+			deny("there is no relation %s.%s", schema, name)
+		}
+		return r
+	}
+	for _, s := range v.schemas() {
+		if r, ok := v.Catalog.Relations[Name{s, name}]; ok {
+			return r
+		}
+	}
+	deny("there is no relation %s", name)
+	return nil
+}
+
+// schemas returns where the server looks for names, in that order.
+func (v *visitor) schemas() []string {
+	if slices.Contains(v.Path, "pg_catalog") {
+		return v.Path
+	}
+	return append([]string{"pg_catalog"}, v.Path...)
+}
+
+func names(list []*pg.Node) []string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = n.GetString_().GetSval()
+	}
+	return out
+}
+
+func quoted(parts []string) string { return fmt.Sprintf("%q", parts) }

@@ -1,0 +1,84 @@
+package sqlanalyze
+
+import "strings"
+
+// A Catalog is what a server's system catalogs say of names, at one moment. It is
+// immutable once it is in use.
+type Catalog struct {
+	Version   string // of the content: two catalogs with one version are the same
+	Relations map[Name]*Relation
+	Functions map[Name][]*Function
+	Operators map[string][]*Operator // by name, without schema
+	Types     map[Name]*Type
+	Casts     []string // signatures of the functions behind casts that are neither the server's own nor an extension's
+}
+
+// A Name is a schema and what is in it.
+type Name struct{ Schema, Name string }
+
+// String returns the name with a point between its parts.
+func (n Name) String() string { return n.Schema + "." + n.Name }
+
+// A Kind is the kind of a relation, as pg_class.relkind has it.
+type Kind byte
+
+// The kinds of relations that statements speak of.
+const (
+	Table       Kind = 'r'
+	Partitioned Kind = 'p'
+	View        Kind = 'v'
+	Matview     Kind = 'm'
+	Foreign     Kind = 'f'
+	Sequence    Kind = 'S'
+)
+
+// A Relation is a table or what is like one.
+type Relation struct {
+	Name
+	Kind        Kind
+	Columns     []string            // in their order, without dropped ones
+	Constraints map[string][]string // columns of those that ON CONFLICT can name
+	Underlying  []Name              // what a view reads, and the children and partitions of a table, at any depth
+	Calls       []string            // signatures of the functions that run in its rules and policies, at any depth
+	Fills       []string            // the same in its defaults, checks and indices; and sequences
+}
+
+// systemColumns are those that every table has.
+var systemColumns = map[string]bool{"tableoid": true, "ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true}
+
+// A Function is a function, procedure, aggregate or window function.
+type Function struct {
+	Name
+	Args     []string // types, qualified outside pg_catalog
+	Defaults int      // how many of the last ones may be left out
+	Variadic bool     // the last one takes any number
+	Volatile byte     // i, s or v
+	Kind     byte     // f, p, a or w
+	Columns  []string // of the rows it returns; nil if it returns one value
+	Open     bool     // its columns hang on what it is called with
+}
+
+// String returns the function's signature, such as pg_catalog.lower(text).
+func (f *Function) String() string {
+	return f.Schema + "." + f.Name.Name + "(" + strings.Join(f.Args, ",") + ")"
+}
+
+// takes reports whether a call with n arguments can be one of f.
+func (f *Function) takes(n int) bool {
+	if f.Variadic && n >= len(f.Args)-1 {
+		return true
+	}
+	return n <= len(f.Args) && n >= len(f.Args)-f.Defaults
+}
+
+// An Operator is an operator and the function behind it.
+type Operator struct {
+	Schema   string
+	Function string // signature
+}
+
+// A Type is a data type.
+type Type struct {
+	Name
+	Calls []string // signatures of the functions in the checks of a domain
+}

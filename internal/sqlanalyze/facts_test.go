@@ -1,0 +1,251 @@
+package sqlanalyze_test
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/op/sql"
+)
+
+var update = flag.Bool("update", false, "write testdata/facts.txt from what statements map to now")
+
+const factsFile = "testdata/facts.txt"
+
+// direct is the grammar in this process.
+type direct struct{}
+
+func (direct) Parse(text string) (*pg.ParseResult, error) { return pg.Parse(text) }
+
+func (direct) Render(tree *pg.ParseResult) (string, *pg.ParseResult, error) {
+	text, err := pg.Deparse(tree)
+	if err != nil {
+		return "", nil, err
+	}
+	again, err := pg.Parse(text)
+	return text, again, err
+}
+
+const factsSchema = `
+CREATE SCHEMA s2;
+CREATE TABLE customers (id int PRIMARY KEY, name text, email text, card text, ctid_ int);
+CREATE TABLE orders (id serial PRIMARY KEY, customer_id int, total numeric, status text CHECK (btrim(status) = status), note text, tags text[]);
+CREATE TABLE s2.orders (id int, other text);
+CREATE TABLE parents (id int, x text);
+CREATE TABLE children (y text) INHERITS (parents);
+CREATE SEQUENCE seq;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE VIEW open_orders AS SELECT id, total, ascii(status) AS a FROM orders;
+CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
+`
+
+// factsOf writes what a statement does, a line for each sort that is not empty.
+func factsOf(m *sqlanalyze.Mapped) string {
+	var b strings.Builder
+	line := func(name string, list ...string) {
+		if len(list) > 0 {
+			fmt.Fprintf(&b, "  %s %s\n", name, strings.Join(list, " "))
+		}
+	}
+	columns := func(list []sql.Column) (out []string) {
+		for _, c := range list {
+			out = append(out, c.Schema+"."+c.Table+"."+c.Name)
+		}
+		return out
+	}
+	line("text", m.Text)
+	line("kinds", m.Kinds...)
+	for _, r := range m.Relations {
+		line(r.Mode, r.Schema+"."+r.Name)
+	}
+	line("reads", columns(m.Reads)...)
+	line("inserts", columns(m.Inserts)...)
+	line("updates", columns(m.Updates)...)
+	line("functions", m.Functions...)
+	line("operators", m.Operators...)
+	line("types", m.Types...)
+	line("underlying", m.Underlying...)
+	if !m.Where {
+		line("no", "where")
+	}
+	if m.Limit != sql.NoLimit {
+		line("limit", fmt.Sprint(m.Limit))
+	}
+	if m.Params != 0 {
+		line("params", fmt.Sprint(m.Params))
+	}
+	if m.Set != nil {
+		line("setting", m.Set.Name, m.Set.Value)
+	}
+	return b.String()
+}
+
+// TestFacts compares what statements do with what testdata/facts.txt says of them:
+// the statement, then its facts, or NO where it is denied. SPEC SQL-2, SQL-3, SQL-5.
+//
+// R15/sql
+// guard: catalog-written, setting-pinned, set-config-pinned, sequence-attribute
+func TestFacts(t *testing.T) {
+	a := analyzerOf(t, factsSchema)
+	want, err := os.ReadFile(factsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	n := 0
+	for _, line := range strings.Split(string(want), "\n") {
+		if line == "" || strings.HasPrefix(line, "  ") {
+			continue
+		}
+		if strings.HasPrefix(line, "#") {
+			fmt.Fprintf(&out, "%s\n", line)
+			continue
+		}
+		n++
+		fmt.Fprintf(&out, "%s\n", line)
+		switch list, err := a.Map(direct{}, line); {
+		case errors.Is(err, sqlanalyze.ErrUnmapped):
+			out.WriteString("  NO\n")
+			t.Logf("%s: %v", line, err)
+		case err != nil || len(list) != 1:
+			t.Fatalf("%s: %d statements, %v", line, len(list), err)
+		default:
+			out.WriteString(factsOf(&list[0]))
+		}
+	}
+	if *update {
+		if err := os.WriteFile(factsFile, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if n < 80 {
+		t.Errorf("only %d statements", n)
+	}
+	got, wanted := strings.Split(out.String(), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(got), len(wanted)) {
+		if got[i] != wanted[i] {
+			t.Fatalf("line %d\n got %s\nwant %s", i+1, got[i], wanted[i])
+		}
+	}
+	if len(got) != len(wanted) {
+		t.Errorf("%d lines, want %d", len(got), len(wanted))
+	}
+}
+
+// TestBounds denies what is too large before it is looked at. SPEC SQL-6.
+//
+// A18
+// guard: text-bound, statements-bound, tree-depth
+func TestBounds(t *testing.T) {
+	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}, Path: []string{"public"}}
+	for name, text := range map[string]string{
+		"long":  "SELECT '" + strings.Repeat("a", 256<<10) + "'",
+		"many":  strings.Repeat("SELECT 1;", 65),
+		"deep":  "SELECT " + strings.Repeat("NOT ", 600) + "true",
+		"NUL":   "SELECT 'a\x00'",
+		"bytes": "SELECT '\xff'",
+	} {
+		if _, err := a.Map(direct{}, text); !errors.Is(err, sqlanalyze.ErrUnmapped) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if m, err := a.Map(direct{}, strings.Repeat("SELECT 1;", 64)); err != nil || len(m) != 64 {
+		t.Errorf("64 statements: %d, %v", len(m), err)
+	}
+	if m, err := a.Map(direct{}, "SELECT "+strings.Repeat("NOT ", 200)+"(1 IS NULL)"); err != nil || len(m) != 1 {
+		t.Errorf("200 deep: %v", err)
+	}
+}
+
+// A swindler renders another statement than it was given.
+type swindler struct{ direct }
+
+func (swindler) Render(*pg.ParseResult) (string, *pg.ParseResult, error) {
+	text := "SELECT 2"
+	again, err := pg.Parse(text)
+	return text, again, err
+}
+
+// TestRendered denies a statement that would be another when it is written again.
+// SPEC SQL-5.
+//
+// R5/sql
+// guard: rendered-same
+func TestRendered(t *testing.T) {
+	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}}
+	if _, err := a.Map(swindler{}, "SELECT 1"); !errors.Is(err, sqlanalyze.ErrUnmapped) {
+		t.Errorf("SELECT 1 became SELECT 2: %v", err)
+	}
+	if _, err := a.Map(swindler{}, "SELECT 2"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnknown denies nodes and fields that are not in the grammar's list, also where
+// nothing looks at them. SPEC SQL-4.
+//
+// R15/sql
+// guard: node-known, field-known
+func TestUnknown(t *testing.T) {
+	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}, Path: []string{"public"}}
+	tree := func() *pg.RawStmt {
+		r, err := pg.Parse("EXPLAIN (FORMAT json) SELECT 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Stmts[0]
+	}
+	if _, err := a.Analyze(tree()); err != nil {
+		t.Fatal(err)
+	}
+	node := tree()
+	node.Stmt.GetExplainStmt().Options[0].GetDefElem().Arg = &pg.Node{Node: &pg.Node_CallStmt{CallStmt: &pg.CallStmt{}}}
+	if _, err := a.Analyze(node); !errors.Is(err, sqlanalyze.ErrUnmapped) {
+		t.Errorf("unknown node: %v", err)
+	}
+	field := tree()
+	field.Stmt.GetExplainStmt().Options[0].GetDefElem().Defnamespace = "x"
+	if _, err := a.Analyze(field); !errors.Is(err, sqlanalyze.ErrUnmapped) {
+		t.Errorf("unknown field: %v", err)
+	}
+}
+
+// FuzzMap maps any text: no panic, and what maps renders to a text that maps to the
+// same facts and renders as itself. SPEC SQL-5.
+//
+// R5/sql
+func FuzzMap(f *testing.F) {
+	for _, s := range ordinaryStatements(f) {
+		f.Add(s)
+	}
+	a := analyzerOf(f, ordinarySchema)
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 8<<10 { // the grammar is in this process, and deep texts overflow its stack
+			return
+		}
+		list, err := a.Map(direct{}, text)
+		if err != nil {
+			return
+		}
+		for i := range list {
+			again, err := a.Map(direct{}, list[i].Text)
+			if err != nil {
+				t.Fatalf("%q: %v", list[i].Text, err)
+			}
+			if len(again) != 1 || factsOf(&again[0]) != factsOf(&list[i]) {
+				t.Fatalf("first %s\nthen %s", factsOf(&list[i]), factsOf(&again[0]))
+			}
+		}
+	})
+}

@@ -1,0 +1,10 @@
+package sqlanalyze
+
+const (
+	// maxDepth bounds how deep a tree of the grammar may be; every node counts twice.
+	maxDepth = 1000
+	// maxText bounds the bytes of a statement.
+	maxText = 256 << 10
+	// maxStatements bounds the statements of one text.
+	maxStatements = 64
+)

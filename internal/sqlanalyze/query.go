@@ -1,0 +1,266 @@
+package sqlanalyze
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/writhq/writ/op/sql"
+)
+
+// query counts a SELECT, VALUES or set operation inside outer, and returns the
+// names of its columns.
+func (v *visitor) query(q *pg.SelectStmt, outer *scope) []string {
+	return v.queryTold(q, outer, func([]string) {})
+}
+
+// queryTold is query, which says what the columns of the first part of a set
+// operation are before it goes on to the second, which may refer to them.
+func (v *visitor) queryTold(q *pg.SelectStmt, outer *scope, tell func([]string)) (columns []string) {
+	if q == nil {
+		deny("a query of another kind is not mapped")
+	}
+	s := inside(outer)
+	v.with(q.WithClause, s)
+	v.kinds["select"] = true
+	switch {
+	case q.Op != pg.SetOperation_SETOP_NONE:
+		columns = v.query(q.Larg, s)
+		tell(columns)
+		v.query(q.Rarg, s)
+		v.order(q.SortClause, columns, s.seeing(nil)) // the columns and no others
+	case len(q.ValuesLists) > 0:
+		columns = v.values(q, s)
+	default:
+		columns = v.plainSelect(q, s)
+	}
+	v.expr(q.LimitCount, s)
+	v.expr(q.LimitOffset, s)
+	v.locks(q.LockingClause, s)
+	v.columns[q], v.rows[q] = columns, *s.rows
+	return columns
+}
+
+func (v *visitor) plainSelect(q *pg.SelectStmt, s *scope) []string {
+	v.from(q.FromClause, s)
+	columns := v.targets(q.TargetList, s)
+	v.expr(q.WhereClause, s)
+	for _, n := range q.DistinctClause {
+		if n.GetNode() != nil && !v.isOutput(n, columns, s) {
+			v.expr(n, s)
+		}
+	}
+	v.grouping(q.GroupClause, columns, s)
+	v.expr(q.HavingClause, s)
+	for _, w := range q.WindowClause {
+		v.window(w.GetWindowDef(), s)
+	}
+	v.order(q.SortClause, columns, s)
+	return columns
+}
+
+func (v *visitor) values(q *pg.SelectStmt, s *scope) (columns []string) {
+	for _, row := range q.ValuesLists {
+		v.exprs(row.GetList().GetItems(), s)
+	}
+	for i := range q.ValuesLists[0].GetList().GetItems() {
+		columns = append(columns, valueColumn(i))
+	}
+	v.order(q.SortClause, columns, s)
+	return columns
+}
+
+// with counts common table expressions and makes their names known in s. Each
+// sees those before it, and with RECURSIVE itself and those after it, whose
+// columns must be listed.
+func (v *visitor) with(w *pg.WithClause, s *scope) {
+	if w == nil {
+		return
+	}
+	s.ctes = make(map[string][]string)
+	if w.Recursive {
+		for _, n := range w.Ctes {
+			c := n.GetCommonTableExpr()
+			s.ctes[c.Ctename] = nil
+			if given := names(c.Aliascolnames); len(given) > 0 {
+				s.ctes[c.Ctename] = append(given, open)
+			}
+		}
+	}
+	for _, n := range w.Ctes {
+		c := n.GetCommonTableExpr()
+		name := func(columns []string) { s.ctes[c.Ctename] = cteColumns(c, columns) }
+		q := c.Ctequery.GetSelectStmt()
+		if w.Recursive && q != nil && q.Op == pg.SetOperation_SETOP_UNION {
+			name(v.queryTold(q, s, name))
+			continue
+		}
+		name(v.cteQuery(c.Ctequery, s))
+	}
+}
+
+// cteColumns returns the names of the columns of c, whose query has columns.
+func cteColumns(c *pg.CommonTableExpr, columns []string) []string {
+	given := names(c.Aliascolnames)
+	if slices.Contains(columns, open) {
+		if len(given) > 0 {
+			return append(given, columns...)
+		}
+		return columns
+	}
+	if len(given) > len(columns) {
+		deny("%s has more column names than columns", c.Ctename)
+	}
+	return append(append(make([]string, 0, len(columns)), given...), columns[len(given):]...)
+}
+
+func (v *visitor) cteQuery(n *pg.Node, s *scope) []string {
+	switch n := n.GetNode().(type) {
+	case *pg.Node_SelectStmt:
+		return v.query(n.SelectStmt, s)
+	case *pg.Node_InsertStmt:
+		return v.insert(n.InsertStmt, s)
+	case *pg.Node_UpdateStmt:
+		return v.update(n.UpdateStmt, s)
+	case *pg.Node_DeleteStmt:
+		return v.delete(n.DeleteStmt, s)
+	}
+	deny("a common table expression of this kind is not mapped")
+	return nil
+}
+
+// targets counts a select list and returns the names of its columns.
+func (v *visitor) targets(list []*pg.Node, s *scope) (columns []string) {
+	for _, n := range list {
+		t := n.GetResTarget()
+		v.expr(t.Val, s)
+		if star := t.Val.GetColumnRef(); star != nil && isStar(star.Fields) {
+			columns = append(columns, v.starred(star, s)...)
+			continue
+		}
+		if i := t.Val.GetAIndirection(); i != nil && isStar(i.Indirection) {
+			columns = append(columns, open)
+			continue
+		}
+		name := t.Name
+		if name == "" {
+			name = columnName(t.Val, v.columns)
+		}
+		columns = append(columns, name)
+	}
+	return columns
+}
+
+func isStar(list []*pg.Node) bool {
+	_, ok := list[len(list)-1].GetNode().(*pg.Node_AStar)
+	return ok
+}
+
+// starred returns the names that * or t.* stands for.
+func (v *visitor) starred(c *pg.ColumnRef, s *scope) (out []string) {
+	if parts := names(c.Fields[:len(c.Fields)-1]); len(parts) > 0 {
+		return v.entryOf(parts, s).names()
+	}
+	return all(s.entries).names()
+}
+
+// grouping counts GROUP BY: a name is a column of FROM first, then one of the
+// select list.
+func (v *visitor) grouping(list []*pg.Node, columns []string, s *scope) {
+	for _, n := range list {
+		if g := n.GetGroupingSet(); g != nil {
+			v.grouping(g.Content, columns, s)
+			continue
+		}
+		if r := n.GetRowExpr(); r != nil && r.RowFormat == pg.CoercionForm_COERCE_IMPLICIT_CAST {
+			v.grouping(r.Args, columns, s)
+			continue
+		}
+		if name, ok := single(n); ok {
+			from, how := (&scope{entries: s.entries}).with(name)
+			if how == found {
+				v.readAll(from)
+				continue
+			}
+		}
+		if !v.isOutput(n, columns, s) {
+			v.expr(n, s)
+		}
+	}
+}
+
+// order counts ORDER BY: a name alone is a column of the select list first.
+func (v *visitor) order(list []*pg.Node, columns []string, s *scope) {
+	for _, n := range list {
+		b := n.GetSortBy()
+		if v.isOutput(b.GetNode(), columns, s) {
+			if len(b.UseOp) > 0 {
+				v.operator(names(b.UseOp))
+			}
+			continue
+		}
+		v.expr(n, s)
+	}
+}
+
+// isOutput reports whether n is the name of a column of the select list, which
+// reads nothing more. If those are not all known, it could be of FROM as well.
+func (v *visitor) isOutput(n *pg.Node, columns []string, s *scope) bool {
+	name, ok := single(n)
+	if !ok {
+		return false
+	}
+	if slices.Contains(columns, name) {
+		return true
+	}
+	if !slices.Contains(columns, open) {
+		return false
+	}
+	from, how := s.with(name)
+	if how != found && s.entry("", name) != nil { // a whole row
+		return false
+	}
+	v.readAll(from)
+	return true
+}
+
+// single returns the name that n is, if it is one and nothing else.
+func single(n *pg.Node) (string, bool) {
+	c := n.GetColumnRef()
+	if c == nil || len(c.Fields) != 1 || c.Fields[0].GetString_() == nil {
+		return "", false
+	}
+	return c.Fields[0].GetString_().Sval, true
+}
+
+// locks counts FOR UPDATE and the like: they lock what FROM has, also inside
+// subqueries and joins.
+func (v *visitor) locks(list []*pg.Node, s *scope) {
+	for _, n := range list {
+		l := n.GetLockingClause()
+		if len(l.LockedRels) == 0 {
+			v.lockAll(*s.rows)
+		}
+		for _, r := range l.LockedRels {
+			name, one := r.GetRangeVar(), false
+			for _, x := range *s.rows {
+				if x.alias == name.GetRelname() {
+					v.lockAll([]locked{x})
+					one = true
+				}
+			}
+			if name.GetSchemaname() != "" || !one {
+				deny("FOR UPDATE names what is not in FROM")
+			}
+		}
+	}
+}
+
+func (v *visitor) lockAll(rows []locked) {
+	for _, x := range rows {
+		if x.relation != nil {
+			v.relation(x.relation.Name, sql.Lock)
+		}
+		v.lockAll(x.inner)
+	}
+}

@@ -1,0 +1,80 @@
+package sqlanalyze
+
+import (
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/writhq/writ/op/sql"
+)
+
+// transaction counts BEGIN, COMMIT, SAVEPOINT and the like, but not those in two
+// phases: what they prepare outlives the session.
+func (v *visitor) transaction(n *pg.TransactionStmt) {
+	switch n.Kind {
+	case pg.TransactionStmtKind_TRANS_STMT_PREPARE, pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
+		deny("a transaction in two phases is not mapped")
+	}
+	v.kinds["transaction"] = true
+}
+
+// setting counts SET and RESET of one setting. How a transaction runs is one of its
+// own kind.
+func (v *visitor) setting(n *pg.VariableSetStmt) {
+	name := strings.ToLower(n.Name)
+	switch n.Kind {
+	case pg.VariableSetKind_VAR_SET_MULTI:
+		if name != "transaction" && name != "session characteristics" {
+			deny("SET %s is not mapped", n.Name)
+		}
+		v.kinds["transaction"] = true
+		return
+	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
+	default:
+		deny("RESET ALL and SET FROM CURRENT are not mapped")
+	}
+	value := ""
+	for i, a := range n.Args {
+		if i > 0 {
+			value += ", "
+		}
+		value += settingValue(a)
+	}
+	if pinned[name] && !(name == "client_encoding" && utf8Names[strings.ToLower(value)]) { //guard:A17 setting-pinned
+		deny("%s is pinned: what names and literals mean hangs on it", name)
+	}
+	v.kinds["set"] = true
+	v.set = &sql.Setting{Name: name, Value: value}
+}
+
+func settingValue(n *pg.Node) string {
+	if t := n.GetTypeCast(); t != nil {
+		n = t.Arg // an interval, as a time zone
+	}
+	c := n.GetAConst()
+	if c == nil {
+		deny("the value of a setting is a literal")
+	}
+	switch x := c.Val.(type) {
+	case *pg.A_Const_Sval:
+		return x.Sval.Sval
+	case *pg.A_Const_Fval:
+		return x.Fval.Fval
+	case *pg.A_Const_Boolval:
+		return strconv.FormatBool(x.Boolval.Boolval)
+	case *pg.A_Const_Ival:
+		return strconv.Itoa(int(x.Ival.Ival))
+	}
+	deny("the value of a setting is a literal")
+	return ""
+}
+
+// pinned are the settings on which it hangs what a statement means.
+var pinned = map[string]bool{
+	"search_path": true, "standard_conforming_strings": true, "client_encoding": true, "backslash_quote": true, "transform_null_equals": true,
+	"escape_string_warning": true, "array_nulls": true, "session_replication_role": true, "session_authorization": true, "role": true,
+	"row_security": true, "check_function_bodies": true, "allow_system_table_mods": true, "dynamic_library_path": true, "local_preload_libraries": true,
+}
+
+var utf8Names = map[string]bool{"utf8": true, "utf-8": true, "unicode": true}

@@ -1,0 +1,249 @@
+// Package sqlcatalog reads from a PostgreSQL server what package sqlanalyze needs
+// to know of its names.
+package sqlcatalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/writhq/writ/internal/sqlanalyze"
+)
+
+// ErrCatalog is wrapped by every error of this package.
+var ErrCatalog = errors.New("catalog")
+
+// A Querier runs one query and returns its rows as text; NULL is "".
+type Querier interface {
+	Query(ctx context.Context, sql string) ([][]string, error)
+}
+
+// All names in these queries are qualified, so that nothing on the server can take
+// their place.
+const (
+	relations = `SELECT c.oid, n.nspname, c.relname, c.relkind,
+ (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p','v','m','f','S']::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
+ORDER BY c.oid`
+	// edges are what a relation stands for: views read relations, parents have children.
+	edges = `SELECT r.ev_class, d.refobjid FROM pg_catalog.pg_rewrite r
+JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2618 AND d.objid OPERATOR(pg_catalog.=) r.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
+WHERE d.refobjid OPERATOR(pg_catalog.<>) r.ev_class
+UNION SELECT p.polrelid, d.refobjid FROM pg_catalog.pg_policy p
+JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 3256 AND d.objid OPERATOR(pg_catalog.=) p.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
+WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid
+UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits`
+	// calls are the functions in what runs with a relation: c where it is read or
+	// written, f where it is written; or t with a domain. They stand in trees, whose dependencies on the
+	// server's own functions are not recorded. Behind its operators and casts (formats
+	// 1 and 2) the server's own functions do not count.
+	calls = `SELECT DISTINCT x.r, x.w, m[2] FROM (
+ SELECT ev_class r, 'c' w, ev_qual::pg_catalog.text OPERATOR(pg_catalog.||) ev_action::pg_catalog.text t FROM pg_catalog.pg_rewrite
+ UNION ALL SELECT polrelid, 'c', pg_catalog.concat(polqual::pg_catalog.text, polwithcheck::pg_catalog.text) FROM pg_catalog.pg_policy
+ UNION ALL SELECT adrelid, 'f', adbin::pg_catalog.text FROM pg_catalog.pg_attrdef
+ UNION ALL SELECT conrelid, 'f', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.<>) 0 AND conbin IS NOT NULL
+ UNION ALL SELECT indrelid, 'f', pg_catalog.concat(indexprs::pg_catalog.text, indpred::pg_catalog.text) FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+ UNION ALL SELECT partrelid, 'f', partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
+ UNION ALL SELECT a.attrelid, 'f', k.conbin::pg_catalog.text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_constraint k ON k.contypid OPERATOR(pg_catalog.=) a.atttypid
+  WHERE k.contypid OPERATOR(pg_catalog.<>) 0
+ UNION ALL SELECT contypid, 't', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0) x,
+ LATERAL pg_catalog.regexp_matches(x.t, ':(aggfnoid|winfnoid|opfuncid|funcid) (\d+)(?: :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d))?', 'g') m
+WHERE NOT (m[2]::pg_catalog.oid OPERATOR(pg_catalog.<) 16384 AND (m[1] OPERATOR(pg_catalog.=) 'opfuncid' OR COALESCE(m[3], '') OPERATOR(pg_catalog.=) ANY (ARRAY['1', '2'])))
+ORDER BY 1, 2, 3`
+	// fills are the sequences that defaults take from.
+	fills = `SELECT DISTINCT a.adrelid, d.refobjid FROM pg_catalog.pg_attrdef a
+JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2604 AND d.objid OPERATOR(pg_catalog.=) a.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid AND c.relkind OPERATOR(pg_catalog.=) 'S' ORDER BY 1, 2`
+	constraints = `SELECT c.conrelid, c.conname, (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid OPERATOR(pg_catalog.=) c.conrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey))
+FROM pg_catalog.pg_constraint c WHERE c.contype OPERATOR(pg_catalog.=) ANY (ARRAY['p','u','x']::pg_catalog."char"[]) ORDER BY c.oid`
+	functions = `SELECT p.oid, n.nspname, p.proname, p.pronargdefaults, p.provariadic OPERATOR(pg_catalog.<>) 0, p.provolatile, p.prokind,
+ (SELECT pg_catalog.string_agg(CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname OPERATOR(pg_catalog.||) '.' END OPERATOR(pg_catalog.||) t.typname, E'\x01' ORDER BY x.i)
+  FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY x(t, i) JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) x.t
+  JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.typnamespace),
+ (SELECT pg_catalog.string_agg(COALESCE(p.proargnames[x.i], ''), E'\x01' ORDER BY x.i)
+  FROM pg_catalog.unnest(p.proargmodes) WITH ORDINALITY x(m, i) WHERE x.m OPERATOR(pg_catalog.=) ANY (ARRAY['o','b','t']::pg_catalog."char"[])),
+ (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_type t
+  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+  WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype AND t.typrelid OPERATOR(pg_catalog.<>) 0 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
+ (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype)
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace ORDER BY p.oid`
+	operators = `SELECT n.nspname, o.oprname, fn.nspname, p.proname,
+ (SELECT pg_catalog.string_agg(CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname OPERATOR(pg_catalog.||) '.' END OPERATOR(pg_catalog.||) t.typname, ',' ORDER BY x.i)
+  FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY x(t, i) JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) x.t
+  JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.typnamespace)
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace
+JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) o.oprcode JOIN pg_catalog.pg_namespace fn ON fn.oid OPERATOR(pg_catalog.=) p.pronamespace ORDER BY o.oid`
+	types = `SELECT t.oid, n.nspname, t.typname FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace ORDER BY t.oid`
+	// casts are those of users: 2605 is pg_cast, and what an extension brought is its own.
+	casts = `SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND c.castfunc OPERATOR(pg_catalog.<>) 0
+ AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 2605 AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
+ORDER BY c.oid`
+)
+
+// A reader keeps the first error and hashes all that it reads.
+type reader struct {
+	ctx  context.Context
+	q    Querier
+	hash []byte
+	err  error
+}
+
+// rows returns the rows of a query that has n columns.
+func (r *reader) rows(sql string, n int) [][]string {
+	if r.err != nil {
+		return nil
+	}
+	rows, err := r.q.Query(r.ctx, sql)
+	if err != nil {
+		r.err = fmt.Errorf("%w: %w", ErrCatalog, err)
+		return nil
+	}
+	h := sha256.New()
+	h.Write(r.hash)
+	for _, row := range rows {
+		if len(row) != n {
+			r.err = fmt.Errorf("%w: a row of %d columns", ErrCatalog, len(row))
+			return nil
+		}
+		for _, c := range row {
+			fmt.Fprintf(h, "%d:%s", len(c), c)
+		}
+	}
+	r.hash = h.Sum(nil)
+	return rows
+}
+
+// Load returns the catalog that q's server has now. Errors wrap [ErrCatalog].
+func Load(ctx context.Context, q Querier) (*sqlanalyze.Catalog, error) {
+	r := &reader{ctx: ctx, q: q}
+	c := &sqlanalyze.Catalog{
+		Relations: make(map[sqlanalyze.Name]*sqlanalyze.Relation), Functions: make(map[sqlanalyze.Name][]*sqlanalyze.Function),
+		Operators: make(map[string][]*sqlanalyze.Operator), Types: make(map[sqlanalyze.Name]*sqlanalyze.Type),
+	}
+	signatures := r.functions(c)
+	own := r.calls(signatures)
+	r.relations(c, own)
+	for _, x := range r.rows(operators, 5) {
+		c.Operators[x[1]] = append(c.Operators[x[1]], &sqlanalyze.Operator{Schema: x[0], Function: x[2] + "." + x[3] + "(" + x[4] + ")"})
+	}
+	for _, x := range r.rows(types, 3) {
+		n := sqlanalyze.Name{Schema: x[1], Name: x[2]}
+		c.Types[n] = &sqlanalyze.Type{Name: n, Calls: own["t"+x[0]]}
+	}
+	for _, x := range r.rows(casts, 1) {
+		c.Casts = append(c.Casts, signatures[x[0]])
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	c.Version = hex.EncodeToString(r.hash[:16])
+	return c, nil
+}
+
+// calls returns the signatures of functions by what they run with: c, f or t (see
+// the query) and its OID.
+func (r *reader) calls(signatures map[string]string) map[string][]string {
+	out := make(map[string][]string)
+	for _, x := range r.rows(calls, 3) {
+		out[x[1]+x[0]] = append(out[x[1]+x[0]], signatures[x[2]])
+	}
+	return out
+}
+
+// relations reads relations and what belongs to them; own is what calls returned.
+func (r *reader) relations(c *sqlanalyze.Catalog, own map[string][]string) {
+	byOID := make(map[string]*sqlanalyze.Relation)
+	for _, x := range r.rows(relations, 5) {
+		rel := &sqlanalyze.Relation{Name: sqlanalyze.Name{Schema: x[1], Name: x[2]}, Columns: list(x[4])}
+		if len(x[3]) == 1 {
+			rel.Kind = sqlanalyze.Kind(x[3][0])
+		}
+		byOID[x[0]], c.Relations[rel.Name] = rel, rel
+	}
+	next := make(map[string][]string)
+	for _, x := range r.rows(edges, 2) {
+		next[x[0]] = append(next[x[0]], x[1])
+	}
+	for _, x := range r.rows(fills, 2) {
+		if s := byOID[x[1]]; s != nil {
+			own["f"+x[0]] = append(own["f"+x[0]], s.Name.String())
+		}
+	}
+	for _, x := range r.rows(constraints, 3) {
+		if rel := byOID[x[0]]; rel != nil {
+			if rel.Constraints == nil {
+				rel.Constraints = make(map[string][]string)
+			}
+			rel.Constraints[x[1]] = list(x[2])
+		}
+	}
+	for oid, rel := range byOID {
+		closure(oid, rel, next, func(o string) {
+			if u := byOID[o]; u != nil && o != oid {
+				rel.Underlying = append(rel.Underlying, u.Name)
+			}
+			rel.Calls = append(rel.Calls, own["c"+o]...)
+			rel.Fills = append(rel.Fills, own["f"+o]...)
+		})
+	}
+}
+
+// closure tells what rel stands for, itself first, at any depth.
+func closure(oid string, rel *sqlanalyze.Relation, next map[string][]string, tell func(oid string)) {
+	seen := make(map[string]bool)
+	for todo := []string{oid}; len(todo) > 0; {
+		o := todo[0]
+		if todo = todo[1:]; seen[o] {
+			continue
+		}
+		seen[o] = true
+		tell(o)
+		todo = append(todo, next[o]...)
+	}
+	slices.SortFunc(rel.Underlying, func(a, b sqlanalyze.Name) int { return strings.Compare(a.String(), b.String()) })
+	slices.Sort(rel.Calls)
+	slices.Sort(rel.Fills)
+	rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
+}
+
+// functions reads functions, and returns their signatures by OID.
+func (r *reader) functions(c *sqlanalyze.Catalog) map[string]string {
+	signatures := make(map[string]string)
+	for _, x := range r.rows(functions, 11) {
+		f := &sqlanalyze.Function{Name: sqlanalyze.Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
+		var err error
+		if f.Defaults, err = strconv.Atoi(x[3]); err != nil || len(x[5]) != 1 || len(x[6]) != 1 {
+			r.err = fmt.Errorf("%w: function %s", ErrCatalog, f.Name)
+			return nil
+		}
+		f.Volatile, f.Kind = x[5][0], x[6][0]
+		if f.Columns = list(x[9]); f.Columns == nil && x[8] != "" {
+			f.Columns = list(x[8])
+			for i, n := range f.Columns {
+				if n == "" {
+					f.Columns[i] = "column" + strconv.Itoa(i+1)
+				}
+			}
+		}
+		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d") // a pseudotype, or a domain, which may be over a row
+		c.Functions[f.Name] = append(c.Functions[f.Name], f)
+		signatures[x[0]] = f.String()
+	}
+	return signatures
+}
+
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\x01")
+}

@@ -1,0 +1,13 @@
+package sql
+
+const (
+	maxListed = 1024      // entries of a list in a declaration
+	maxText   = 256 << 10 // bytes of a statement
+	maxParams = 65535     // bind values. Source: the protocol counts them in 16 bits
+	maxNames  = 8192      // names of one sort in a statement
+	saltBytes = 16
+)
+
+// NoLimit is the Limit, in rows, of a statement that may return any number of them:
+// LIMIT takes no negative number, so that it cannot be one that was written.
+const NoLimit = -1
