@@ -219,9 +219,7 @@ func (g *generator) returning(l *glevel) (string, []gcol) {
 
 func (g *generator) insert(l *glevel) (string, []gcol) {
 	t, text, s := g.writable(l)
-	if strings.HasPrefix(text, "ONLY ") {
-		text = strings.TrimPrefix(text, "ONLY ")
-	}
+	text = strings.TrimPrefix(text, "ONLY ")
 	cols := t.cols
 	if t.unique == "" && g.chance(50) {
 		cols = cols[:1+g.IntN(len(cols))]

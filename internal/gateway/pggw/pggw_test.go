@@ -386,6 +386,21 @@ func TestPsql(t *testing.T) {
 	}
 }
 
+// TestCatalogRefused shows a server that does not let the gate read its catalog: there
+// is no session, since names could not be told.
+//
+// SPEC PGGW-3
+// R11
+func TestCatalogRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.pg.Exec(t, w.db, "REVOKE SELECT ON pg_catalog.pg_proc FROM PUBLIC")
+	_, err := pgconn.ConnectConfig(t.Context(), w.config(t, w.Wide(1), w.Holder(0)))
+	if e, ok := errors.AsType[*pgconn.PgError](err); !ok || !strings.Contains(e.Detail, "target_refused") {
+		t.Errorf("connected without a catalog: %v", err)
+	}
+}
+
 // TestNoSecretSeen looks for the password in all that the client and the log got.
 //
 // R2/sql R1/sql

@@ -209,7 +209,7 @@ func (c *client) purpose() string {
 func credentialOf(s string) ([]byte, error) {
 	text, ok := strings.CutPrefix(strings.TrimSpace(s), "writ1.")
 	if !ok {
-		return nil, errors.New("the password is not a credential: it begins with writ1.")
+		return nil, errors.New("the password is not a credential: one begins with writ1 and a point")
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {

@@ -113,6 +113,7 @@ func (u *upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 	if err := u.wire.Flush(); err != nil {
 		return nil, fmt.Errorf("postgres: query: %w", err)
 	}
+	var refused error
 	for {
 		m, err := u.wire.Receive()
 		if err != nil {
@@ -126,10 +127,10 @@ func (u *upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 			}
 			rows = append(rows, row)
 		case *pgproto3.ErrorResponse:
-			err = fmt.Errorf("postgres: query: %s", m.Code)
+			refused = fmt.Errorf("postgres: query: %s", m.Code)
 		case *pgproto3.ReadyForQuery:
 			u.tx = m.TxStatus
-			return rows, err
+			return rows, refused
 		}
 	}
 }
