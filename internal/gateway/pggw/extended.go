@@ -171,7 +171,7 @@ func (x *session) executed(u *use) error {
 				x.halted()
 				return stopped
 			}
-			return x.pass(m.(pgproto3.BackendMessage))
+			return x.pass(m)
 		case *pgproto3.ErrorResponse:
 			x.owed, u.result.failed = 0, true
 			if stopped != nil {
