@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/op"
 )
@@ -21,7 +20,6 @@ type prepared struct {
 type portal struct {
 	prepared *prepared
 	bind     *pgproto3.Bind
-	begun    bool // its execution was permitted and has not ended
 }
 
 // parse takes a statement: what it does is known from here on, and nothing of it
@@ -286,5 +284,3 @@ func (x *session) sync() error {
 		}
 	}
 }
-
-var _ = gateway.OK
