@@ -28,10 +28,10 @@ type portal struct {
 func (x *session) parse(m *pgproto3.Parse) error {
 	list, err := x.known.statements(x.parsers, m.Query)
 	if err != nil {
-		return x.refuseUntilSync(x.record(m.Query, err))
+		return x.refuseUntilSync(x.record(err))
 	}
 	if len(list) > 1 {
-		return x.refuseUntilSync(x.record(m.Query, errSeveral))
+		return x.refuseUntilSync(x.record(errSeveral))
 	}
 	if len(x.prepared) >= maxPrepared { //guard:R11 prepared-bound
 		return x.refuseUntilSync(op.Deny(op.QuotaExceeded, "too many prepared statements; close some"))
@@ -46,6 +46,8 @@ func (x *session) parse(m *pgproto3.Parse) error {
 		}
 	}
 	x.prepared[m.Name] = p
+	name := m.Name
+	x.unsure = append(x.unsure, func() { delete(x.prepared, name) })
 	x.up.wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
@@ -87,6 +89,7 @@ func (x *session) bind(m *pgproto3.Bind) error {
 		kept.Parameters = append(kept.Parameters, bytes.Clone(v))
 	}
 	x.portals[m.DestinationPortal] = &portal{prepared: p, bind: kept}
+	x.unsure = append(x.unsure, func() { delete(x.portals, kept.DestinationPortal) })
 	x.up.wire.SendBind(kept)
 	return x.answered(1)
 }
@@ -120,6 +123,18 @@ func (x *session) answered(n int) error {
 	return nil
 }
 
+// confirmed notes that the server has taken all that it was sent.
+func (x *session) confirmed() { x.owed, x.unsure = 0, nil }
+
+// takeBack forgets the names that the server has not confirmed: it may have others
+// under them, and what is decided about must be what it executes. SPEC PGGW-4.
+func (x *session) takeBack() {
+	for _, undo := range x.unsure {
+		undo() //guard-call:R5/sql name-unconfirmed
+	}
+	x.owed, x.unsure = 0, nil
+}
+
 // execute asks the gate about one execution with its values, and runs it.
 func (x *session) execute(m *pgproto3.Execute) error {
 	p := x.portals[m.Portal]
@@ -134,7 +149,7 @@ func (x *session) execute(m *pgproto3.Execute) error {
 	portal, rows := m.Portal, m.MaxRows
 	err := x.together([]*use{u}, func() error {
 		x.up.wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
-		x.dirty = true
+		x.dirty, u.sent = true, true
 		return x.executed(u)
 	})
 	if err == nil {
@@ -164,14 +179,16 @@ func (x *session) executed(u *use) error {
 		}
 		switch m := m.(type) {
 		case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
-			x.owed, u.result.done = 0, true
+			x.confirmed()
+			u.result.done = true
 			if stopped != nil {
 				x.halted()
 				return stopped
 			}
 			return x.pass(m)
 		case *pgproto3.ErrorResponse:
-			x.owed, u.result.failed = 0, true
+			x.takeBack()
+			u.result.failed = true
 			if stopped != nil {
 				x.halted()
 				return stopped
@@ -224,7 +241,8 @@ func (x *session) collect() error {
 			return errUpstream
 		}
 		if _, ok := m.(*pgproto3.ErrorResponse); ok {
-			x.owed, x.skipping = 0, true
+			x.takeBack()
+			x.skipping = true
 			x.client.wire.Send(m)
 			return nil
 		}
@@ -235,6 +253,7 @@ func (x *session) collect() error {
 			return err
 		}
 	}
+	x.confirmed()
 	return nil
 }
 
@@ -263,17 +282,13 @@ func (x *session) sync() error {
 		return errUpstream
 	}
 	quiet := x.broken || x.skipping
-	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
 	for {
 		m, err := x.up.wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
-			x.up.tx = r.TxStatus
-			if r.TxStatus == 'I' {
-				clear(x.portals)
-			}
+			x.ready(r)
 			x.client.wire.Send(r)
 			return nil
 		}

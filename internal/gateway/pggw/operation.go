@@ -28,7 +28,9 @@ type use struct {
 	mapped  *sqlanalyze.Mapped
 	bind    *pgproto3.Bind // nil: without values
 	result  result
-	receipt canon.Digest // id of the intent's receipt
+	receipt canon.Digest     // id of the intent's receipt
+	bounds  gateway.Response // what may come back, as its own permit says
+	sent    bool             // to the server
 }
 
 // request returns the use as a request to the gate.

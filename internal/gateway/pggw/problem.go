@@ -15,9 +15,6 @@ const (
 	codeDenied      = "42501" // insufficient_privilege
 	codeAuth        = "28000" // invalid_authorization_specification
 	codeUnavailable = "58000" // system_error
-	codeSyntax      = "42601" // syntax_error
-	codeUpstream    = "08006" // connection_failure
-	codeLimit       = "54000" // program_limit_exceeded
 )
 
 // problem returns err as the server would say it: in detail if it is a denial.

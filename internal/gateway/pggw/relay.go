@@ -16,8 +16,6 @@ var (
 	errSaid = errors.New("postgres: the server refused")
 	// errUpstream is the error for a server that has gone.
 	errUpstream = errors.New("postgres: the server closed the connection")
-	// errNotRun is the error for a use that a failure before it kept from running.
-	errNotRun = errors.New("postgres: not run")
 )
 
 // errSeveral is the error for a prepared text of several statements.
@@ -35,6 +33,8 @@ type result struct {
 	bytes   int64
 	failed  bool // the server said that it failed
 	stopped bool // by a bound of the policy
+
+	passedOver bool // one before it in the same query failed
 }
 
 // outcome returns what became of u.
@@ -47,8 +47,10 @@ func (u *use) outcome(err error) (gateway.Outcome, error) {
 	case r.done:
 	case r.failed:
 		o.Class = gateway.Failed
-	case errors.Is(err, errNotRun):
-		o.Class, o.Note = gateway.NotSent, "not run"
+	case !u.sent: // one beside it was denied
+		o.Class, o.Sent, o.Note = gateway.NotSent, 0, "not sent"
+	case r.passedOver:
+		o.Class, o.Note = gateway.Failed, "not run: one before it failed"
 	default:
 		o.Class, o.Note = gateway.Unknown, "connection"
 	}
@@ -71,7 +73,7 @@ func (x *session) relay(uses []*use) error {
 		u := uses[min(at, len(uses)-1)]
 		switch m := m.(type) {
 		case *pgproto3.ReadyForQuery:
-			x.up.tx = m.TxStatus
+			x.ready(m)
 			if stopped != nil {
 				x.halted()
 				x.deny(stopped)
@@ -83,6 +85,9 @@ func (x *session) relay(uses []*use) error {
 			return nil
 		case *pgproto3.ErrorResponse:
 			u.result.failed, failed = true, errSaid
+			for _, later := range uses[min(at+1, len(uses)):] {
+				later.result.passedOver = true
+			}
 			if stopped == nil {
 				x.client.wire.Send(m)
 			}
@@ -128,11 +133,11 @@ func (x *session) count(u *use, m *pgproto3.DataRow) error {
 	for _, v := range m.Values {
 		n += int64(len(v))
 	}
-	if max := x.response.MaxRows; max > 0 && u.result.rows >= max { //guard:R7/sql rows-bound
+	if max := u.bounds.MaxRows; max > 0 && u.result.rows >= max { //guard:R7/sql rows-bound
 		u.result.stopped = true
 		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d rows through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
 	}
-	if max := x.response.MaxBytes; max > 0 && u.result.bytes+n > max { //guard:R7/sql bytes-bound
+	if max := u.bounds.MaxBytes; max > 0 && u.result.bytes+n > max { //guard:R7/sql bytes-bound
 		u.result.stopped = true
 		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d bytes through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
 	}

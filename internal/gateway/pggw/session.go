@@ -23,21 +23,20 @@ type session struct {
 	proof  gateway.Proof
 	begun  bool // the client was told that it is connected
 
-	up       *upstream
-	known    *known
-	response gateway.Response
-	act      *gateway.Act
-	ctx      context.Context
+	up    *upstream
+	known *known
+	act   *gateway.Act
+	ctx   context.Context
 
 	prepared map[string]*prepared
 	portals  map[string]*portal
-	skipping bool // until Sync: a message before it was refused
-	broken   bool // the gate refused it: the server does not know
-	dirty    bool // something was sent upstream since the last Sync
-	owed     int  // answers of the server that the client has not got
-	waiting  int  // messages that wait for the client
+	unsure   []func() // take back the names that the server has not confirmed
+	skipping bool     // until Sync: a message before it was refused
+	broken   bool     // the gate refused it: the server does not know
+	dirty    bool     // something was sent upstream since the last Sync
+	owed     int      // answers of the server that the client has not got
+	waiting  int      // messages that wait for the client
 	halting  <-chan struct{}
-	sent     uint64
 	received uint64
 }
 
@@ -66,7 +65,7 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
 	}
 	err = x.speak()
-	out := gateway.Outcome{Class: gateway.OK, Sent: x.sent, Received: x.received}
+	out := gateway.Outcome{Class: gateway.OK, Received: x.received}
 	switch {
 	case ctx.Err() != nil:
 		out.Class, out.Note = gateway.Stopped, "no longer allowed"
@@ -138,7 +137,7 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 	case *pgproto3.Sync:
 		return x.sync()
 	case *pgproto3.Flush:
-		return nil
+		return x.collect()
 	case *pgproto3.Terminate:
 		return errEnd
 	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
@@ -156,11 +155,14 @@ func (x *session) deny(err error) {
 
 // query runs the statements of a simple query, if all of them are permitted.
 func (x *session) query(text string) error {
+	if err := x.collect(); err != nil || x.skipping {
+		return err
+	}
 	delete(x.prepared, "")
 	delete(x.portals, "")
 	list, err := x.known.statements(x.parsers, text)
 	if err != nil {
-		x.deny(x.record(text, err))
+		x.deny(x.record(err))
 		return x.refused()
 	}
 	if len(list) == 0 {
@@ -175,6 +177,9 @@ func (x *session) query(text string) error {
 		whole += list[i].Text + ";"
 	}
 	err = x.together(uses, func() error {
+		for _, u := range uses {
+			u.sent = true
+		}
 		x.up.wire.SendQuery(&pgproto3.Query{String: whole})
 		return x.relay(uses)
 	})
@@ -195,7 +200,7 @@ func (x *session) after(err error) error {
 
 // refused makes a denial in a transaction what an error of the server is there.
 func (x *session) refused() error {
-	if x.up.tx == 'T' {
+	if x.up.tx == 'T' || x.dirty { // also what was executed since the last Sync is one transaction
 		if err := x.fail(); err != nil {
 			return err
 		}
@@ -216,9 +221,20 @@ func (x *session) fail() error {
 			return errUpstream
 		}
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
-			x.up.tx = r.TxStatus
+			x.ready(r)
 			return nil
 		}
+	}
+}
+
+// ready notes that the server has ended a series: what it did not confirm it does
+// not have, and portals live no longer than their transaction.
+func (x *session) ready(r *pgproto3.ReadyForQuery) {
+	x.up.tx = r.TxStatus
+	x.takeBack()
+	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
+	if r.TxStatus == 'I' {
+		clear(x.portals)
 	}
 }
 
@@ -226,7 +242,7 @@ func (x *session) fail() error {
 func (x *session) together(uses []*use, fn func() error) error {
 	u := uses[0]
 	return x.holder.Do(x.ctx, x.request(u), func(_ context.Context, a *gateway.Act) (gateway.Outcome, error) {
-		x.response, u.receipt = a.Response, a.Receipt
+		u.bounds, u.receipt = a.Response, a.Receipt
 		var err error
 		if len(uses) > 1 {
 			err = x.together(uses[1:], fn)
@@ -245,7 +261,7 @@ func (x *session) denied(r *gateway.Request) error {
 }
 
 // record has a statement that could not be mapped denied on the record.
-func (x *session) record(text string, why error) error {
+func (x *session) record(why error) error {
 	r := &gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: op.Deny(op.OperationInvalid, why.Error())}
 	return x.denied(r)
 }

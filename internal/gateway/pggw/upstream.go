@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -144,6 +145,7 @@ func (u *upstream) cancel(ctx context.Context, cfg *tls.Config) {
 		return // the client hears nothing of it either way
 	}
 	defer c.Close()
+	c.SetDeadline(time.Now().Add(maxConnect)) //nolint:errcheck // else the reads fail at once
 	if cfg != nil {
 		if t, err := encryptTo(ctx, c, cfg); err == nil {
 			c = t
