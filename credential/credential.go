@@ -127,15 +127,25 @@ func (c *Chain) Text() string { return textPrefix + base64.RawURLEncoding.Encode
 
 // ParseText returns the chain in the text form; white space may stand around it.
 func ParseText(s string) (*Chain, error) {
+	b, err := DecodeText(s)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(b)
+}
+
+// DecodeText returns the bytes of which s is the text form; white space may stand
+// around it. They are not parsed. Errors wrap [ErrCredential].
+func DecodeText(s string) ([]byte, error) {
 	b64, ok := strings.CutPrefix(strings.TrimSpace(s), textPrefix)
 	if !ok {
 		return nil, fmt.Errorf("%w: parse: does not begin with %s", ErrCredential, textPrefix)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(b64)
 	if err != nil || base64.RawURLEncoding.EncodedLen(len(b)) != len(b64) { // the decoder skips line breaks
-		return nil, fmt.Errorf("%w: parse: not base64url", ErrCredential)
+		return nil, fmt.Errorf("%w: parse: not base64url: cut short or changed", ErrCredential)
 	}
-	return Parse(b)
+	return b, nil
 }
 
 // Parse returns the chain in b: at most 16 KiB and nine blocks. It verifies every

@@ -133,9 +133,23 @@ func New(c Config) (*Hall, error) {
 // Domain returns the replay domain that holders name as audience.
 func (h *Hall) Domain() string { return h.c.Domain }
 
-// TLS returns the configuration for listeners, or nil for none. The caller clones
-// it before changing it.
-func (h *Hall) TLS() *tls.Config { return h.c.TLS }
+// TLS returns how listeners speak TLS with these protocols, or nil for not at all.
+// It ends at the gate and proves the client's key on each connection: no older
+// version, no tickets, which would stand in for the proof for days. Who signed a
+// client's certificate does not matter; only its key counts.
+func (h *Hall) TLS(protocols ...string) *tls.Config {
+	if h.c.TLS == nil {
+		return nil
+	}
+	c := h.c.TLS.Clone()
+	harden(c) //guard-call:A13 tls-hardened
+	c.NextProtos = protocols
+	return c
+}
+
+func harden(c *tls.Config) {
+	c.MinVersion, c.SessionTicketsDisabled, c.ClientAuth = tls.VersionTLS13, true, tls.RequestClientCert
+}
 
 // Log returns the hall's log.
 func (h *Hall) Log() *slog.Logger { return h.c.Log }
@@ -179,6 +193,15 @@ func (h *Hall) Session(b []byte) (*Session, error) {
 		c = known{chain: chain, spki: spkiOf(chain.Holder())}
 	}
 	return h.session(c)
+}
+
+// SessionText is Session for a credential in its text form.
+func (h *Hall) SessionText(text string) (*Session, error) {
+	b, err := credential.DecodeText(text)
+	if err != nil {
+		return nil, h.Refuse(op.Deny(op.CredentialInvalid, err.Error()))
+	}
+	return h.Session(b)
 }
 
 // SessionByDigest returns a session for a credential that this hall has seen. An

@@ -6,7 +6,6 @@ package httpgw
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,20 +93,8 @@ func (h *handler) server() *http.Server {
 		ErrorLog: log.New(io.Discard, "", 0), // it would log what strangers send
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connWindow},
 	}
-	if cfg := h.hall.TLS(); cfg != nil {
-		s.TLSConfig = cfg.Clone()
-		harden(s.TLSConfig) //guard-call:A13 tls-hardened
-	}
+	s.TLSConfig = h.hall.TLS("h2", "http/1.1") // SPEC HTTPGW-6
 	return s
-}
-
-// harden makes TLS end here and prove the client's key on each connection: no
-// older version, no tickets, which would stand in for the proof for days. Who
-// signed a client's certificate does not matter; only its key counts. SPEC
-// HTTPGW-6.
-func harden(c *tls.Config) {
-	c.MinVersion, c.SessionTicketsDisabled, c.ClientAuth = tls.VersionTLS13, true, tls.RequestClientCert
-	c.NextProtos = []string{"h2", "http/1.1"}
 }
 
 // begin reads a request under the route and finds its session. It returns nil, and

@@ -9,7 +9,6 @@ package pggw
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,16 +89,4 @@ func (h *handler) guard() {
 	if r := recover(); r != nil {
 		h.hall.Panicked(r)
 	}
-}
-
-// tls returns how listeners speak TLS; see the HTTP door.
-func (h *handler) tls() *tls.Config {
-	c := h.hall.TLS()
-	if c == nil {
-		return nil
-	}
-	c = c.Clone()
-	c.MinVersion, c.SessionTicketsDisabled, c.ClientAuth = tls.VersionTLS13, true, tls.RequestClientCert
-	c.NextProtos = []string{"postgresql"}
-	return c
 }

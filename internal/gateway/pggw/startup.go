@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -99,7 +98,7 @@ func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
 const recordHandshake = 22
 
 func (h *handler) encrypt(ctx context.Context, c *client) error {
-	cfg := h.tls()
+	cfg := h.hall.TLS("postgresql")
 	if cfg == nil {
 		return errEnd
 	}
@@ -167,11 +166,7 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 	if !ok {
 		return nil, nil, h.hall.Refuse(op.Deny(op.CredentialInvalid, "the credential comes as the password"))
 	}
-	b, err := credentialOf(p.Password)
-	if err != nil {
-		return nil, nil, h.hall.Refuse(op.Deny(op.CredentialInvalid, err.Error()))
-	}
-	s, err := h.hall.Session(b)
+	s, err := h.hall.SessionText(p.Password)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -203,17 +198,4 @@ func (c *client) purpose() string {
 		}
 	}
 	return ""
-}
-
-// credentialOf returns the bytes of a credential in its text form.
-func credentialOf(s string) ([]byte, error) {
-	text, ok := strings.CutPrefix(strings.TrimSpace(s), "writ1.")
-	if !ok {
-		return nil, errors.New("the password is not a credential: one begins with writ1 and a point")
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return nil, errors.New("the password is a credential that was cut short or changed")
-	}
-	return b, nil
 }
