@@ -81,10 +81,11 @@ type Operation struct {
 
 // A Response is what may come back to the holder.
 type Response struct {
-	MaxBytes int64    `json:"max_bytes,omitempty"` // 0: the gate's own bound
-	MaxRows  int64    `json:"max_rows,omitempty"`  // of one execution of a statement; 0: any number
-	Headers  []string `json:"headers,omitempty"`   // passed beside the gate's short list; lower case
-	Redact   []string `json:"redact,omitempty"`    // dotted paths of JSON members that are removed
+	MaxBytes   int64    `json:"max_bytes,omitempty"`   // 0: the gate's own bound
+	MaxRows    int64    `json:"max_rows,omitempty"`    // of one execution of a statement; 0: any number
+	MaxSeconds int64    `json:"max_seconds,omitempty"` // of one execution of a statement; 0: any number
+	Headers    []string `json:"headers,omitempty"`     // passed beside the gate's short list; lower case
+	Redact     []string `json:"redact,omitempty"`      // dotted paths of JSON members that are removed
 }
 
 // A Target is where a secret may be sent, and how it is put there.

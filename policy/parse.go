@@ -361,16 +361,24 @@ func (d *Document) checkOperations() error {
 			}
 			seen[a] = true
 		}
-		if err := o.Response.check(); err != nil {
+		if err := o.Response.check(o.Type == "sql"); err != nil {
 			return fmt.Errorf("entry %d: response: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (r *Response) check() error {
+// check refuses bounds that are none, and those that only statements have, or only
+// other operations: nothing would hold them.
+func (r *Response) check(sql bool) error {
 	if r == nil {
 		return nil
+	}
+	if r.MaxRows < 0 || r.MaxSeconds < 0 || !sql && r.MaxRows+r.MaxSeconds > 0 { //guard:R15 response-rows
+		return fmt.Errorf("max_rows and max_seconds must be 0 or more, and are for type sql")
+	}
+	if sql && len(r.Headers)+len(r.Redact) > 0 { //guard:R15 response-sql
+		return fmt.Errorf("headers and redact are not for type sql")
 	}
 	if r.MaxBytes < 0 || len(r.Headers) > maxListed || len(r.Redact) > maxListed {
 		return fmt.Errorf("max_bytes must be 0 or more; headers and redact have at most %d entries", maxListed)

@@ -133,6 +133,14 @@ func badAuthority() []mutation {
 	response := func(r policy.Response) func(*policy.Document) {
 		return operation(0, func(o *policy.Operation) { o.Response = &r })
 	}
+	statements := func(r policy.Response) func(*policy.Document) {
+		return func(d *policy.Document) {
+			d.Language.Mappers = map[string]int{"http": 1, "sql": 1}
+			d.Operations = append(d.Operations, policy.Operation{
+				Declaration: op.Declaration{Type: "sql", Targets: []string{testkit.Target}, Actions: []string{"sql:connect"}}, Response: &r,
+			})
+		}
+	}
 	issuers := func(i ...policy.Issuer) func(*policy.Document) {
 		return func(d *policy.Document) { d.Delegation.Issuers = append([]policy.Issuer{}, i...) }
 	}
@@ -149,6 +157,12 @@ func badAuthority() []mutation {
 		{"operations", "response header that frames", response(policy.Response{Headers: []string{"transfer-encoding"}})},
 		{"operations", "response header twice", response(policy.Response{Headers: []string{"x-a", "x-a"}})},
 		{"operations", "redact", response(policy.Response{Redact: []string{"card..number"}})},
+		{"operations", "rows of HTTP", response(policy.Response{MaxRows: 1})},
+		{"operations", "seconds of HTTP", response(policy.Response{MaxSeconds: 1})},
+		{"operations", "rows", statements(policy.Response{MaxRows: -1})},
+		{"operations", "seconds", statements(policy.Response{MaxSeconds: -1})},
+		{"operations", "headers of SQL", statements(policy.Response{Headers: []string{"x-a"}})},
+		{"operations", "paths of SQL", statements(policy.Response{Redact: []string{"a"}})},
 		{"quotas", "twice", func(d *policy.Document) { d.Quotas = append(d.Quotas, d.Quotas[0]) }},
 		{"quotas", "per", quota(func(q *policy.Quota) { q.Per = "planet" })},
 		{"quotas", "limit", quota(func(q *policy.Quota) { q.Limit = -1 })},
@@ -205,7 +219,7 @@ func mutated(m mutation) *policy.Document {
 // A40: a version of a mapper that this gate has not
 // A7: a quota whose amount may be absent or is no integer
 // guard: zone-named, mapper-version, unsupported-feature, inject-printable, inject-header-name, inject-cleartext
-// guard: response-framing, quota-amount-required, quota-action-declared, pop-action-declared, subject-pattern
+// guard: response-framing, response-rows, response-sql, quota-amount-required, quota-action-declared, pop-action-declared, subject-pattern
 func TestParseNamesField(t *testing.T) {
 	t.Parallel()
 	good := encode(t, testkit.Document(canon.Hash([]byte("zone"))))

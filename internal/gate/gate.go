@@ -117,6 +117,7 @@ type Request struct {
 	Policy    *canon.Digest // the policy the holder signed for; nil for any
 	Proof     []byte        // as received, for the evidence
 	Bare      bool          // no secret is opened for it
+	Session   bool          // it lasts: a connection that the secret was shown on, and that carries on by it
 }
 
 // A Permitted is a permit with what the act needs to know. It ends with
@@ -129,6 +130,7 @@ type Permitted struct {
 	Until    time.Time // when the credential, the policy or the root expires
 
 	chain       *credential.Chain
+	session     bool
 	reservation *state.Reservation
 	intent      ledger.Ref
 	root        receipt.RootID
@@ -313,8 +315,9 @@ func (g *Gate) standing(z *zone.Zone, c *credential.Chain, at int64) (*policy.Ve
 }
 
 // Holds reports whether the act that p permitted may go on at the time at: its
-// policy is in force still, and nothing that it hangs on is revoked. When it ends
-// by itself, p.Until says. SPEC GATE-7.
+// policy is in force still, and nothing that it hangs on is revoked; a session also
+// hangs on the version of its secret. When it ends by itself, p.Until says. SPEC
+// GATE-7.
 func (g *Gate) Holds(p *Permitted, at time.Time) bool {
 	holds := false
 	err := g.c.Laws.View(func(z *zone.Zone) {
@@ -322,9 +325,19 @@ func (g *Gate) Holds(p *Permitted, at time.Time) bool {
 		if d != nil || now.ID() != p.Permit.Policy { //guard:A13 R28 act-holds
 			return
 		}
-		holds = true
+		holds = !p.session || sameVersion(z, p.Permit)
 	})
 	return err == nil && holds
+}
+
+// sameVersion reports whether the secret of a session is still the one that it
+// began with.
+func sameVersion(z *zone.Zone, p *permit.Permit) bool {
+	if p.SecretID == "" {
+		return true
+	}
+	s, ok := z.Secret(p.Alias, p.SecretID)
+	return ok && s.Record.State == zone.Active && s.Record.Version == p.Version //guard-true:A6 session-secret
 }
 
 // findSecret checks that the secret is active under the policy in force, and has

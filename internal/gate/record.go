@@ -35,7 +35,7 @@ func (g *Gate) record(ctx context.Context, q *question, res *state.Reservation) 
 		return nil, err
 	}
 	p := &Permitted{
-		Permit: q.newPermit(ref), Purpose: q.r.Purpose, Until: time.Unix(q.law.until, 0), chain: q.r.Chain,
+		Permit: q.newPermit(ref), Purpose: q.r.Purpose, Until: time.Unix(q.law.until, 0), chain: q.r.Chain, session: q.r.Session,
 		reservation: res, intent: ref, root: r.Root, mode: mode, labels: r.Labels,
 	}
 	if t, ok := q.law.policy.Document().Target(q.r.Target); ok {

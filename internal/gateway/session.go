@@ -49,6 +49,7 @@ type Request struct {
 	Operation *op.Operation // nil with Denial
 	Denial    *op.Denial    // why it could not be mapped; it is recorded and returned
 	Proof     Proof
+	Session   bool // the act is a connection that lasts; see [gate.Request]
 }
 
 // NewSalt returns what [op.Facts] needs.
@@ -162,7 +163,7 @@ func (s *Session) request(r *Request, bare bool) *gate.Request {
 	return &gate.Request{
 		At: s.hall.Now(), Chain: s.chain, Operation: r.Operation, Denial: r.Denial, Action: r.Action, Target: r.Target,
 		Purpose: r.Proof.Purpose, Level: r.Proof.Level, Lineage: r.Proof.Lineage, Idem: r.Proof.Idem,
-		Replay: r.Proof.Replay, ReplayEnd: r.Proof.ReplayEnd, Issued: r.Proof.Issued, Policy: r.Proof.Policy, Proof: r.Proof.Evidence, Bare: bare,
+		Replay: r.Proof.Replay, ReplayEnd: r.Proof.ReplayEnd, Issued: r.Proof.Issued, Policy: r.Proof.Policy, Proof: r.Proof.Evidence, Bare: bare, Session: r.Session,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/policy"
+	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/sign"
 )
 
@@ -29,9 +30,18 @@ type Driver struct {
 	// that must be refused.
 	Config func(addr string) json.RawMessage
 	Bad    []json.RawMessage
-	// Policy makes the policy permit what Client permits.
-	Policy func(*policy.Document)
-	// Client returns a client that holds the credential by the key.
+	// Upstream returns a running target.
+	Upstream func(t testing.TB) Upstream
+	// Policy makes the policy permit what Client permits, on the target. With a host
+	// the target is to be known by that name instead of its address.
+	Policy func(d *policy.Document, up Upstream, host string)
+	// Connect is the action of the operation by which a client connects; "" where it
+	// connects without one. Then a connection is a session, with one upstream that
+	// lasts as long as it does.
+	Connect string
+	// Client returns a client that holds the credential by the key. It connects with
+	// its first operation, and again with the next one if it was told that its session
+	// has ended.
 	Client func(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) Client
 	// Wire returns the bytes of one fresh permitted operation, for a raw connection.
 	Wire func(t testing.TB, g *testgate.Gate, c *credential.Chain, k sign.Signer) []byte
@@ -51,6 +61,33 @@ type Client interface {
 	// Close ends the connection.
 	Close()
 }
+
+// An Upstream is a target that remembers what was done at it.
+type Upstream interface {
+	// Operations returns the connection of each operation that reached it: some text
+	// that is the connection's own.
+	Operations() []string
+	// Connections returns how many connections were made, and Open how many of them
+	// are open, as it sees them.
+	Connections() int
+	Open() int
+	// Behave says what it does with each operation from now on.
+	Behave(b Behaviour)
+	// Hold makes the next operation wait until release is called; reached is closed
+	// when it has come.
+	Hold() (reached <-chan struct{}, release func())
+}
+
+// A Behaviour is what a target does with an operation.
+type Behaviour int
+
+// The behaviours of targets.
+const (
+	Works    Behaviour = iota
+	Refuses            // answers with an error of its own
+	Reflects           // answers with an error that has all that it was told
+	HangsUp            // reads the operation and closes the connection
+)
 
 // An Answer is what the client got.
 type Answer struct {
@@ -92,25 +129,57 @@ func Run(t *testing.T, d Driver) {
 	}
 }
 
-// gate returns a running gate with the driver's door.
-func (r *run) gate(c testgate.Config) *testgate.Gate {
-	r.Helper()
-	if c.Upstream == nil {
-		c.Upstream = testgate.NewUpstream(r, nil)
-	}
-	c.Policy = r.d.Policy
-	c.Doors = []testgate.Door{{Protocol: r.d.Protocol, Config: r.d.Config}}
-	return testgate.New(r, c)
+// world is a running gate with the driver's door, before a target.
+type world struct {
+	*testgate.Gate
+	up      Upstream
+	connect string
 }
 
-func (r *run) client(g *testgate.Gate, c *credential.Chain) Client {
-	k := r.d.Client(r, g, c, g.Holder(len(c.Delegations)))
+// gate returns a running gate before a target of its own.
+func (r *run) gate(c testgate.Config) *world {
+	r.Helper()
+	return r.before(r.d.Upstream(r), "", c)
+}
+
+// before returns a running gate that knows the target by that name of a host.
+func (r *run) before(up Upstream, host string, c testgate.Config) *world {
+	r.Helper()
+	c.Policy = func(d *policy.Document) { r.d.Policy(d, up, host) }
+	c.Doors = []testgate.Door{{Protocol: r.d.Protocol, Config: r.d.Config}}
+	return &world{testgate.New(r, c), up, r.d.Connect}
+}
+
+func (r *run) client(w *world, c *credential.Chain) Client {
+	k := r.d.Client(r, w.Gate, c, w.Holder(len(c.Delegations)))
 	r.Cleanup(k.Close)
 	return k
 }
 
-// reached returns how many requests are upstream.
-func reached(g *testgate.Gate) int { return len(g.Upstream.Seen()) }
+// reached returns how many operations are upstream.
+func (w *world) reached() int { return len(w.up.Operations()) }
+
+// sessions returns n where clients have sessions of their own upstream, and else 0.
+func (w *world) sessions(n int) int {
+	if w.connect == "" {
+		return 0
+	}
+	return n
+}
+
+// receipts returns those of the kind, but for operations by which clients connect.
+func (w *world) receipts(kind receipt.Kind) (out []*receipt.Receipt) {
+	connecting := make(map[uint64]bool) // by sequence, which one start of a gate does not repeat
+	for _, rec := range w.Receipts() {
+		switch {
+		case w.connect != "" && rec.Action == w.connect && rec.Kind != receipt.Outcome:
+			connecting[rec.Seq] = true
+		case rec.Kind == kind && (rec.Intent == nil || !connecting[rec.Intent.Seq]):
+			out = append(out, rec)
+		}
+	}
+	return out
+}
 
 func (r *run) mustPermit(k Client) Answer {
 	r.Helper()

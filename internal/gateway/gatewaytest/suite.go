@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -47,13 +46,13 @@ func (r *run) permitted() {
 	for range 3 {
 		r.mustPermit(k)
 	}
-	if n := reached(g); n != 3 {
+	if n := g.reached(); n != 3 {
 		r.Errorf("%d operations upstream, want 3", n)
 	}
-	if n := g.Upstream.Connections(); n != 1 {
+	if n := g.up.Connections(); n != 1 {
 		r.Errorf("%d upstream connections for one credential, want 1", n)
 	}
-	intents, outcomes := g.Receipts(receipt.Intent), g.Receipts(receipt.Outcome)
+	intents, outcomes := g.receipts(receipt.Intent), g.receipts(receipt.Outcome)
 	if len(intents) != 3 || len(outcomes) != 3 {
 		r.Fatalf("%d intents and %d outcomes, want 3 of each", len(intents), len(outcomes))
 	}
@@ -71,11 +70,11 @@ func (r *run) denied() {
 	if a.OK || a.Code == "" || a.Failed {
 		r.Errorf("denied operation: %+v; want a denial in the protocol's own words", a)
 	}
-	if n := g.Upstream.Connections(); n != 0 {
-		r.Errorf("%d connections upstream after a denial", n)
+	if n := g.up.Connections(); n != g.sessions(1) || g.reached() != 0 {
+		r.Errorf("%d connections upstream after a denial, and %d operations", n, g.reached())
 	}
-	d := g.Receipts(receipt.Denial)
-	if len(d) != 1 || d[0].Decision != a.Code || len(g.Receipts(receipt.Intent)) != 0 {
+	d := g.receipts(receipt.Denial)
+	if len(d) != 1 || d[0].Decision != a.Code || len(g.receipts(receipt.Intent)) != 0 {
 		r.Errorf("want one denial with the code %q in the ledger, have %d", a.Code, len(d))
 	}
 	r.mustPermit(k) // the conversation goes on
@@ -100,7 +99,7 @@ func (r *run) logDown() {
 			r.Errorf("a denial that is not recorded was given as one: %+v", a)
 		}
 	}
-	if n := reached(g); n != 1 {
+	if n := g.reached(); n != 1 {
 		r.Errorf("%d operations upstream; want the first only", n)
 	}
 }
@@ -115,7 +114,7 @@ func (r *run) flips() {
 	if a := k.Permitted(); a.OK || a.Code != "forbidden" {
 		r.Errorf("after a successor forbade it: %+v", a)
 	}
-	if n := reached(g); n != 1 {
+	if n := g.reached(); n != 1 {
 		r.Errorf("%d operations upstream, want 1", n)
 	}
 }
@@ -126,10 +125,10 @@ func (r *run) revoked() {
 	k := r.client(g, c)
 	r.mustPermit(k)
 	g.Revoke(zone.RevokeBlock, c.Blocks()[1])
-	if a := k.Permitted(); a.OK || a.Failed && a.Code == "" && reached(g) != 1 {
+	if a := k.Permitted(); a.OK || a.Failed && a.Code == "" && g.reached() != 1 {
 		r.Errorf("after an ancestor was revoked: %+v", a)
 	}
-	if n := reached(g); n != 1 {
+	if n := g.reached(); n != 1 {
 		r.Errorf("%d operations upstream, want 1", n)
 	}
 }
@@ -157,9 +156,7 @@ func (r *run) order() {
 		defer mu.Unlock()
 		events = append(events, e)
 	}
-	up := testgate.NewUpstream(r, nil)
 	g := r.gate(testgate.Config{
-		Upstream: up,
 		Faults: func(c ledger.Call) error {
 			err := c.Run(c.Size)
 			if c.Op == "sync" || c.Op == "write" {
@@ -189,7 +186,7 @@ func (r *run) custodyDown() {
 	if a := r.client(g, g.Wide(1)).Permitted(); a.OK {
 		r.Errorf("permitted without a secret: %+v", a)
 	}
-	if n := g.Upstream.Connections(); n != 0 {
+	if n := g.up.Connections(); n != 0 {
 		r.Errorf("%d connections upstream", n)
 	}
 	out := g.Receipts(receipt.Outcome)
@@ -201,30 +198,26 @@ func (r *run) custodyDown() {
 // fault is a way for an act to go wrong. Each is shown the secret where the product
 // could be made to say it.
 type fault struct {
-	name    string
-	config  testgate.Config
-	answer  http.HandlerFunc
-	unnamed bool // the target's host is not a name to be resolved
-	silent  bool // nothing is logged
+	name      string
+	config    testgate.Config
+	behaviour Behaviour
+	host      string // what the target is known by; "": its address
+	silent    bool   // nothing is logged
+	unmade    bool   // no connection comes about
 }
 
 var faults = []fault{
-	{name: "none", unnamed: true, silent: true},
-	{name: "custody down", unnamed: true, config: testgate.Config{Opener: func(o gateway.Opener) gateway.Opener {
+	{name: "none", silent: true},
+	{name: "custody down", unmade: true, config: testgate.Config{Opener: func(o gateway.Opener) gateway.Opener {
 		return tracing{o, func(string) {}, errors.New("custody is down")}
 	}}},
-	{name: "target error", unnamed: true, silent: true, answer: func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "out of order", http.StatusInternalServerError)
-	}},
-	{name: "target that says the secret", unnamed: true, silent: true, answer: func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusInternalServerError)
-		r.Header.Write(w)
-	}},
-	{name: "target that hangs up", unnamed: true, silent: true, answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
-	{name: "target unreachable", silent: true, config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
+	{name: "target error", silent: true, behaviour: Refuses},
+	{name: "target that says what it was told", silent: true, behaviour: Reflects},
+	{name: "target that hangs up", silent: true, behaviour: HangsUp},
+	{name: "target unreachable", unmade: true, silent: true, host: "shop.example", config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
 		return nil, errors.New("no such host")
 	}}},
-	{name: "panic in the act", config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
+	{name: "panic in the act", unmade: true, host: "shop.example", config: testgate.Config{Resolve: func(context.Context, string) ([]net.IP, error) {
 		panic("resolve, with the secret " + testkit.Plain)
 	}}},
 }
@@ -232,12 +225,9 @@ var faults = []fault{
 func (r *run) secrets() {
 	var lines int
 	for _, f := range faults {
-		up := testgate.NewUpstream(r, f.answer)
-		if !f.unnamed {
-			up.Origin = strings.Replace(up.Origin, "127.0.0.1", "shop.example", 1)
-		}
-		f.config.Upstream = up
-		g := r.gate(f.config)
+		up := r.d.Upstream(r)
+		up.Behave(f.behaviour)
+		g := r.before(up, f.host, f.config)
 		k := r.client(g, g.Wide(1))
 		before := bytes.Count(g.Logged.Bytes(), []byte("\n"))
 		var got []byte
@@ -252,10 +242,14 @@ func (r *run) secrets() {
 		if lines += n; !f.silent && n == before {
 			r.Errorf("%s: nothing was logged", f.name)
 		}
-		if out := g.Receipts(receipt.Outcome); len(out) != 2 {
+		out := g.receipts(receipt.Outcome)
+		if f.unmade { // the operation that fails may be that of connecting
+			out = g.Receipts(receipt.Outcome)
+		}
+		if len(out) != 2 && !(f.unmade && len(out) == 2*g.sessions(2)) {
 			r.Errorf("%s: %d outcomes, want 2", f.name, len(out))
 		}
-		r.nowhere(f.name, map[string][]byte{"answers": got, "log": g.Logged.Bytes(), "records": records(r, g)})
+		r.nowhere(f.name, map[string][]byte{"answers": got, "log": g.Logged.Bytes(), "records": records(r, g.Gate)})
 	}
 	if lines < len(faults) {
 		r.Errorf("only %d lines were logged", lines)
@@ -297,7 +291,7 @@ func (r *run) cutOff() {
 	r.mustPermit(k)
 	k.Close()
 	before := r.least(g)
-	n := len(r.d.Wire(r, g, c, g.Holder(0)))
+	n := len(r.d.Wire(r, g.Gate, c, g.Holder(0)))
 	if n < 100 {
 		r.Fatalf("an operation of %d bytes", n)
 	}
@@ -321,9 +315,9 @@ func (r *run) cutOff() {
 }
 
 // cut sends the first bytes of an operation and goes away.
-func (r *run) cut(g *testgate.Gate, c *credential.Chain, end int) {
-	wire := r.d.Wire(r, g, c, g.Holder(0))
-	conn := r.d.Dial(r, g)
+func (r *run) cut(g *world, c *credential.Chain, end int) {
+	wire := r.d.Wire(r, g.Gate, c, g.Holder(0))
+	conn := r.d.Dial(r, g.Gate)
 	defer conn.Close()
 	if _, err := conn.Write(wire[:min(end, len(wire))]); err != nil {
 		r.Errorf("write %d bytes: %v", end, err)
@@ -331,7 +325,7 @@ func (r *run) cut(g *testgate.Gate, c *credential.Chain, end int) {
 }
 
 // least returns how many goroutines the gate has while nobody is connected.
-func (r *run) least(g *testgate.Gate) int {
+func (r *run) least(g *world) int {
 	n := g.Goroutines()
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); { // those of the last client go away
 		n = min(n, g.Goroutines())
@@ -343,7 +337,7 @@ func (r *run) least(g *testgate.Gate) int {
 }
 
 // settles waits until no more than n goroutines of the gate are left.
-func (r *run) settles(g *testgate.Gate, n int) {
+func (r *run) settles(g *world, n int) {
 	deadline := time.Now().Add(20 * time.Second)
 	for g.Goroutines() > n {
 		if time.Now().After(deadline) {
@@ -368,7 +362,7 @@ func (r *run) junk() {
 	if len(r.d.Junk) < 3 {
 		r.Fatalf("only %d kinds of junk", len(r.d.Junk))
 	}
-	dial := func() (net.Conn, error) { return r.d.Dial(r, g), nil }
+	dial := func() (net.Conn, error) { return r.d.Dial(r, g.Gate), nil }
 	kinds := map[string]junk{
 		"silence below the protocol": {dial, func(net.Conn) error { return nil }},
 		"silence from the first byte on": {
@@ -399,23 +393,17 @@ func (r *run) junk() {
 		})
 	}
 	wg.Wait()
-	if n := g.Upstream.Connections(); n != 0 {
+	if n := g.up.Connections(); n != 0 {
 		r.Errorf("%d connections upstream", n)
 	}
 	r.mustPermit(r.client(g, g.Wide(1)))
 }
 
 func (r *run) drain() {
-	reached, release := make(chan struct{}), make(chan struct{})
-	up := testgate.NewUpstream(r, nil)
-	g := r.gate(testgate.Config{Upstream: up})
+	g := r.gate(testgate.Config{})
 	k := r.client(g, g.Wide(1))
 	r.mustPermit(k)
-	up.Handle(func(w http.ResponseWriter, _ *http.Request) {
-		close(reached)
-		<-release
-		io.WriteString(w, "late")
-	})
+	reached, release := g.up.Hold()
 	answer := make(chan Answer, 1)
 	go func() { answer <- k.Permitted() }()
 	<-reached
@@ -426,7 +414,7 @@ func (r *run) drain() {
 		r.Errorf("the gate stopped (%v) with an operation under way", err)
 	case <-time.After(50 * time.Millisecond): // it must not have ended; it cannot show that it never would
 	}
-	close(release)
+	release()
 	if a := <-answer; !a.OK {
 		r.Errorf("the operation under way was not let to end: %+v", a)
 	}
@@ -442,9 +430,9 @@ func (r *run) oneCredential() {
 		r.mustPermit(a)
 		r.mustPermit(b)
 	}
-	seen := g.Upstream.Seen()
-	if len(seen) != 4 || seen[0].Remote == seen[1].Remote || seen[0].Remote != seen[2].Remote || seen[1].Remote != seen[3].Remote {
-		r.Errorf("upstream connections were shared, or not kept: %d requests", len(seen))
+	seen := g.up.Operations()
+	if len(seen) != 4 || seen[0] == seen[1] || seen[0] != seen[2] || seen[1] != seen[3] {
+		r.Errorf("upstream connections were shared, or not kept: %d operations", len(seen))
 	}
 }
 
@@ -452,22 +440,21 @@ func (r *run) oneCredential() {
 // and on a kept one: nobody knows what became of it, so it is not sent again.
 func (r *run) lostResponse() {
 	for _, kept := range []bool{false, true} {
-		up := testgate.NewUpstream(r, nil)
-		g := r.gate(testgate.Config{Upstream: up})
+		g := r.gate(testgate.Config{})
 		k, before := r.client(g, g.Wide(1)), 0
 		if kept {
 			r.mustPermit(k)
 			before = 1
 		}
-		up.Handle(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		g.up.Behave(HangsUp)
 		a := k.Permitted()
 		if a.OK {
 			r.Errorf("kept %v: a lost response was taken for one: %+v", kept, a)
 		}
-		if n := reached(g) - before; n != 1 || up.Connections() != 1 {
-			r.Errorf("kept %v: %d requests over %d connections, want 1 over 1", kept, n, up.Connections())
+		if n := g.reached() - before; n != 1 || g.up.Connections() != 1 {
+			r.Errorf("kept %v: %d requests over %d connections, want 1 over 1", kept, n, g.up.Connections())
 		}
-		out := g.Receipts(receipt.Outcome)
+		out := g.receipts(receipt.Outcome)
 		if len(out) != before+1 || out[before].Outcome.Class != receipt.Unknown {
 			r.Errorf("kept %v: want %d outcomes, the last unknown; have %d", kept, before+1, len(out))
 		}
@@ -475,24 +462,34 @@ func (r *run) lostResponse() {
 }
 
 // unusedEnd shows that the target sees a kept connection close when the policy log
-// changes: whatever was published, it does not outlive that.
+// changes: whatever was published, it does not outlive that. A session outlives
+// what another credential lost.
 func (r *run) unusedEnd() {
+	const others = "a revocation of another credential"
 	for name, change := range map[string]func(*testgate.Gate){
-		"a revocation of another credential": func(g *testgate.Gate) { g.Revoke(zone.RevokeCredential, g.Wide(1).Blocks()[0]) },
-		"a successor":                        func(g *testgate.Gate) { g.Succeed(func(d *policy.Document) { d.Expires-- }) },
-		"a new version of the secret":        func(g *testgate.Gate) { g.PutSecret(2, "another-secret-value") },
+		others:                        func(g *testgate.Gate) { g.Revoke(zone.RevokeCredential, g.Wide(1).Blocks()[0]) },
+		"a successor":                 func(g *testgate.Gate) { g.Succeed(func(d *policy.Document) { d.Expires-- }) },
+		"a new version of the secret": func(g *testgate.Gate) { g.PutSecret(2, "another-secret-value") },
 	} {
 		g := r.gate(testgate.Config{})
-		r.mustPermit(r.client(g, g.Wide(1)))
-		if n := g.Upstream.Open(); n != 1 {
+		k := r.client(g, g.Wide(1))
+		r.mustPermit(k)
+		if n := g.up.Open(); n != 1 {
 			r.Errorf("%s: %d connections are kept before, want 1", name, n)
 		}
-		change(g)
+		change(g.Gate)
+		if name == others && g.connect != "" {
+			r.mustPermit(k)
+			if n := g.up.Connections(); n != 1 {
+				r.Errorf("%s: %d connections; the session did not go on", name, n)
+			}
+			continue
+		}
 		deadline := time.Now().Add(10 * time.Second) // before they would end by themselves
-		for g.Upstream.Open() > 0 && time.Now().Before(deadline) {
+		for g.up.Open() > 0 && time.Now().Before(deadline) {
 			runtime.Gosched()
 		}
-		if n := g.Upstream.Open(); n != 0 {
+		if n := g.up.Open(); n != 0 {
 			r.Errorf("%s: %d unused connections are open still", name, n)
 		}
 	}

@@ -74,6 +74,40 @@ func (c *client) Permitted() gatewaytest.Answer { return c.do("/v1/orders/1") }
 func (c *client) Denied() gatewaytest.Answer    { return c.do("/v1/customers") }
 func (c *client) Close()                        { c.CloseIdleConnections() }
 
+// upstream is the target of the suite.
+type upstream struct{ *testgate.Upstream }
+
+func (u *upstream) Operations() (out []string) {
+	for _, s := range u.Seen() {
+		out = append(out, s.Remote)
+	}
+	return out
+}
+
+func (u *upstream) Behave(b gatewaytest.Behaviour) {
+	u.Handle(map[gatewaytest.Behaviour]http.HandlerFunc{
+		gatewaytest.Works: nil,
+		gatewaytest.Refuses: func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+		},
+		gatewaytest.Reflects: func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			r.Header.Write(w)
+		},
+		gatewaytest.HangsUp: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	}[b])
+}
+
+func (u *upstream) Hold() (<-chan struct{}, func()) {
+	reached, let := make(chan struct{}), make(chan struct{})
+	u.Handle(func(w http.ResponseWriter, _ *http.Request) {
+		close(reached)
+		<-let
+		io.WriteString(w, "late")
+	})
+	return reached, func() { close(let) }
+}
+
 // transport returns the proving transport of a client of testgate.
 func transport(c *http.Client) *api.Transport { return c.Transport.(*api.Transport) }
 
@@ -161,7 +195,14 @@ func driver(w way) gatewaytest.Driver {
 		Bad: []json.RawMessage{
 			json.RawMessage(`{}`), json.RawMessage(`{"origin":"gate.example"}`), json.RawMessage(`{"origin":"https://gate.example/"}`),
 		},
-		Policy: func(*policy.Document) {},
+		Upstream: func(t testing.TB) gatewaytest.Upstream { return &upstream{testgate.NewUpstream(t, nil)} },
+		Policy: func(d *policy.Document, up gatewaytest.Upstream, host string) {
+			u := up.(*upstream)
+			t := &d.Targets[0]
+			if t.Origin, t.Pins, t.Private = u.Origin, []string{u.Pin}, true; host != "" {
+				t.Origin = strings.Replace(t.Origin, "127.0.0.1", host, 1)
+			}
+		},
 		Client: w.client,
 		Wire:   w.wire,
 		Dial:   w.dial,

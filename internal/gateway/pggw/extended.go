@@ -2,6 +2,7 @@ package pggw
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -9,18 +10,6 @@ import (
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/op"
 )
-
-// prepared is a statement that the client has named.
-type prepared struct {
-	text   string
-	mapped *sqlanalyze.Mapped // nil: empty
-}
-
-// portal is a prepared statement with values.
-type portal struct {
-	prepared *prepared
-	bind     *pgproto3.Bind
-}
 
 // parse takes a statement: what it does is known from here on, and nothing of it
 // runs before an execution is permitted. A statement that the policy does not
@@ -45,9 +34,7 @@ func (x *session) parse(m *pgproto3.Parse) error {
 			return x.refuseUntilSync(x.recordDenied(p, d))
 		}
 	}
-	x.prepared[m.Name] = p
-	name := m.Name
-	x.unsure = append(x.unsure, func() { delete(x.prepared, name) })
+	x.prepare(m.Name, p)
 	x.up.wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
@@ -88,8 +75,7 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	for _, v := range m.Parameters { // they are the reader's until the next message
 		kept.Parameters = append(kept.Parameters, bytes.Clone(v))
 	}
-	x.portals[m.DestinationPortal] = &portal{prepared: p, bind: kept}
-	x.unsure = append(x.unsure, func() { delete(x.portals, kept.DestinationPortal) })
+	x.open(m.DestinationPortal, &portal{prepared: p, bind: kept})
 	x.up.wire.SendBind(kept)
 	return x.answered(1)
 }
@@ -126,16 +112,14 @@ func (x *session) answered(n int) error {
 // confirmed notes that the server has taken all that it was sent.
 func (x *session) confirmed() { x.owed, x.unsure = 0, nil }
 
-// takeBack forgets the names that the server has not confirmed: it may have others
-// under them, and what is decided about must be what it executes. SPEC PGGW-4.
+// takeBack forgets the names that the server has not confirmed.
 func (x *session) takeBack() {
-	for _, undo := range x.unsure {
-		undo() //guard-call:R5/sql name-unconfirmed
-	}
-	x.owed, x.unsure = 0, nil
+	x.undo()
+	x.owed = 0
 }
 
-// execute asks the gate about one execution with its values, and runs it.
+// execute asks the gate about one execution with its values, and runs it. A Sync
+// that has come behind it goes to the server with it.
 func (x *session) execute(m *pgproto3.Execute) error {
 	p := x.portals[m.Portal]
 	if p == nil {
@@ -146,70 +130,28 @@ func (x *session) execute(m *pgproto3.Execute) error {
 		return x.answered(1)
 	}
 	u := &use{text: p.prepared.text, mapped: p.prepared.mapped, bind: p.bind}
-	portal, rows := m.Portal, m.MaxRows
+	portal, rows, synced := m.Portal, m.MaxRows, false
 	err := x.together([]*use{u}, func() error {
 		x.up.wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
 		x.dirty, u.sent = true, true
-		return x.executed(u)
+		if x.client.in.next() == 'S' {
+			m, err := x.client.wire.Receive()
+			if _, ok := m.(*pgproto3.Sync); err != nil || !ok {
+				return errEnd
+			}
+			x.up.wire.SendSync(&pgproto3.Sync{})
+			synced = true
+		}
+		return x.relay([]*use{u}, synced)
 	})
-	if err == nil {
-		return nil
-	}
-	if fatal(err) {
+	switch {
+	case err == nil, fatal(err):
 		return err
-	}
-	if !isSaid(err) {
+	case !errors.Is(err, errSaid):
 		return x.refuseUntilSync(err)
 	}
-	x.skipping = true
+	x.skipping = !synced
 	return nil
-}
-
-// executed passes on what the server says until the execution ends.
-func (x *session) executed(u *use) error {
-	x.up.wire.Send(&pgproto3.Flush{})
-	if err := x.up.wire.Flush(); err != nil {
-		return errUpstream
-	}
-	var stopped error
-	for {
-		m, err := x.up.wire.Receive()
-		if err != nil {
-			return errUpstream
-		}
-		switch m := m.(type) {
-		case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
-			x.confirmed()
-			u.result.done = true
-			if stopped != nil {
-				x.halted()
-				return stopped
-			}
-			return x.pass(m)
-		case *pgproto3.ErrorResponse:
-			x.takeBack()
-			u.result.failed = true
-			if stopped != nil {
-				x.halted()
-				return stopped
-			}
-			x.client.wire.Send(m)
-			return errSaid
-		case *pgproto3.DataRow:
-			if stopped != nil {
-				continue
-			}
-			if stopped = x.count(u, m); stopped != nil {
-				x.halt()
-				continue
-			}
-		}
-		if stopped == nil {
-			if err := x.pass(m); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // refuseUntilSync tells the client no, and passes over what it sends until Sync.

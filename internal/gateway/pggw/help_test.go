@@ -111,12 +111,20 @@ func newWorld(t testing.TB, change func(*policy.Document)) *world {
 	return newWorldAt(t, pggw.Protocol, change)
 }
 
+// newDatabase makes a database with the schema, which the role app may use.
+func newDatabase(t testing.TB, s *testpg.Server) string {
+	t.Helper()
+	db := s.Database(t)
+	s.Exec(t, db, schema)
+	s.Exec(t, db, fmt.Sprintf(`DO $$ BEGIN CREATE ROLE app LOGIN PASSWORD '%s'; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app`, testkit.Plain))
+	return db
+}
+
 func newWorldAt(t testing.TB, p gateway.Protocol, change func(*policy.Document)) *world {
 	t.Helper()
 	s := testpg.Start(t)
-	w := &world{pg: s, db: s.Database(t), tap: newTap(t, s.Addr)}
-	s.Exec(t, w.db, schema)
-	s.Exec(t, w.db, fmt.Sprintf(`CREATE ROLE app LOGIN PASSWORD '%s'; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app`, testkit.Plain))
+	w := &world{pg: s, db: newDatabase(t, s), tap: newTap(t, s.Addr)}
 	w.Gate = testgate.New(t, testgate.Config{
 		Policy: func(d *policy.Document) {
 			w.policy(d)
@@ -131,10 +139,12 @@ func newWorldAt(t testing.TB, p gateway.Protocol, change func(*policy.Document))
 
 // policy is the usual policy: orders may be read and their status changed, customers
 // be read but for their cards.
-func (w *world) policy(d *policy.Document) {
+func (w *world) policy(d *policy.Document) { usualPolicy(d, w.tap.Addr().String(), w.db, w.pg.Pin) }
+
+func usualPolicy(d *policy.Document, addr, db, pin string) {
 	d.Language.Mappers = map[string]int{"sql": 1}
 	d.Targets = []policy.Target{{
-		ID: testkit.Target, Kind: "postgres", Origin: "postgres://" + w.tap.Addr().String() + "/" + w.db, Pins: []string{w.pg.Pin}, Private: true,
+		ID: testkit.Target, Kind: "postgres", Origin: "postgres://" + addr + "/" + db, Pins: []string{pin}, Private: true,
 		Inject: policy.Inject{How: "password", Name: "app"}, Secret: testkit.SecretID,
 	}}
 	d.Operations = []policy.Operation{
@@ -163,6 +173,11 @@ func (w *world) policy(d *policy.Document) {
 // config returns how a client of this library connects, with the credential as
 // password.
 func (w *world) config(t testing.TB, c *credential.Chain, k sign.Signer) *pgconn.Config {
+	t.Helper()
+	return clientConfig(t, w.Gate, c, k)
+}
+
+func clientConfig(t testing.TB, w *testgate.Gate, c *credential.Chain, k sign.Signer) *pgconn.Config {
 	t.Helper()
 	u := &url.URL{
 		Scheme: "postgres", Host: w.Addrs[0], Path: "/" + testkit.Target, User: url.UserPassword("me", c.Text()),

@@ -26,8 +26,8 @@ func (w *world) raw(t *testing.T) *pgconn.HijackedConn {
 	return h
 }
 
-// say sends messages and returns what comes until one that ends accepts.
-func say(t *testing.T, h *pgconn.HijackedConn, ends func(pgproto3.BackendMessage) bool, list ...pgproto3.FrontendMessage) (rows []string, failed string) {
+// talk sends messages and returns what comes until one that ends accepts.
+func talk(t *testing.T, h *pgconn.HijackedConn, ends func(pgproto3.BackendMessage) bool, list ...pgproto3.FrontendMessage) (rows []string, failed string) {
 	t.Helper()
 	for _, m := range list {
 		h.Frontend.Send(m)
@@ -80,14 +80,14 @@ func TestNamesStayWhatTheyAre(t *testing.T) {
 	} {
 		h := w.raw(t)
 		for _, list := range series {
-			rows, _ := say(t, h, isReady, list...)
+			rows, _ := talk(t, h, isReady, list...)
 			for _, r := range rows {
 				if len(r) == 32 { // a digest
 					t.Errorf("%s: what the rules forbid was run: %s", name, r)
 				}
 			}
 		}
-		if rows, failed := say(t, h, isReady, parse("good", harmless), bind("", "good"), run(""), sync); failed != "" || len(rows) != 1 || rows[0] != "harmless" {
+		if rows, failed := talk(t, h, isReady, parse("good", harmless), bind("", "good"), run(""), sync); failed != "" || len(rows) != 1 || rows[0] != "harmless" {
 			t.Errorf("%s: after it: %q, %s", name, rows, failed)
 		}
 	}
@@ -101,16 +101,16 @@ func TestFlush(t *testing.T) {
 	w := newWorld(t, nil)
 	h := w.raw(t)
 	described := func(m pgproto3.BackendMessage) bool { _, ok := m.(*pgproto3.RowDescription); return ok }
-	say(t, h, described, &pgproto3.Parse{Name: "s", Query: "SELECT id FROM orders WHERE id = $1"}, &pgproto3.Describe{ObjectType: 'S', Name: "s"}, &pgproto3.Flush{})
-	rows, failed := say(t, h, isReady, &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("3")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	talk(t, h, described, &pgproto3.Parse{Name: "s", Query: "SELECT id FROM orders WHERE id = $1"}, &pgproto3.Describe{ObjectType: 'S', Name: "s"}, &pgproto3.Flush{})
+	rows, failed := talk(t, h, isReady, &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("3")}}, &pgproto3.Execute{}, &pgproto3.Sync{})
 	if failed != "" || len(rows) != 1 || rows[0] != "3" {
 		t.Errorf("%q, %s", rows, failed)
 	}
-	rows, failed = say(t, h, isReady, &pgproto3.Parse{Name: "u", Query: "SELECT 1"}, &pgproto3.Query{String: "SELECT 7"})
+	rows, failed = talk(t, h, isReady, &pgproto3.Parse{Name: "u", Query: "SELECT 1"}, &pgproto3.Query{String: "SELECT 7"})
 	if failed != "" || len(rows) != 1 || rows[0] != "7" {
 		t.Errorf("a simple query behind others: %q, %s", rows, failed)
 	}
-	if rows, failed := say(t, h, isReady, &pgproto3.Bind{PreparedStatement: "u"}, &pgproto3.Execute{}, &pgproto3.Sync{}); failed != "" || len(rows) != 1 {
+	if rows, failed := talk(t, h, isReady, &pgproto3.Bind{PreparedStatement: "u"}, &pgproto3.Execute{}, &pgproto3.Sync{}); failed != "" || len(rows) != 1 {
 		t.Errorf("after it: %q, %s", rows, failed)
 	}
 }

@@ -33,6 +33,7 @@ type handler struct {
 	parsers  *sqlparser.Pool
 	catalogs catalogs
 	cancels  cancels
+	drains   drains
 	startup  time.Duration // for a client to be known; tests shorten it
 	stall    time.Duration // for a client to take what it is sent; tests shorten it
 }
@@ -57,30 +58,76 @@ func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 	return &handler{hall: h, parsers: sqlparser.New(parserProcesses, command), startup: maxStartup, stall: maxStall}, nil
 }
 
-// Serve implements [gateway.Handler].
+// Serve implements [gateway.Handler]. A session without a statement under way ends
+// when ctx does, another with its statement, or after a time.
 func (h *handler) Serve(ctx context.Context, l net.Listener) error {
 	l = h.hall.Listener(l)
 	defer h.parsers.Close()
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
+	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
+	defer context.AfterFunc(ctx, func() {
+		l.Close()
+		h.drains.stop()
+		time.AfterFunc(maxDrain, cut)
+	})()
 	for {
 		c, err := l.Accept()
 		if ctx.Err() != nil {
+			sessions.Wait()
+			cut()
 			return nil
 		}
 		if err != nil {
 			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 				continue
 			}
+			cut()
 			return fmt.Errorf("postgres: accept: %w", err)
 		}
 		sessions.Go(func() {
 			defer c.Close()
 			defer h.guard()
-			h.serve(ctx, c)
+			h.serve(hard, c)
 		})
+	}
+}
+
+// drains are what ends the sessions that have nothing under way.
+type drains struct {
+	mu      sync.Mutex
+	next    int
+	of      map[int]func() // guarded by mu
+	stopped bool           // guarded by mu
+}
+
+// add takes stop, which is called at once if that was asked for, and returns how to
+// forget it.
+func (d *drains) add(stop func()) (forget func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		stop()
+	}
+	if d.of == nil {
+		d.of = make(map[int]func())
+	}
+	d.next++
+	id := d.next
+	d.of[id] = stop
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.of, id)
+	}
+}
+
+func (d *drains) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	for _, f := range d.of {
+		f()
 	}
 }
 

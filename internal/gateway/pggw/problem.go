@@ -15,6 +15,8 @@ const (
 	codeDenied      = "42501" // insufficient_privilege
 	codeAuth        = "28000" // invalid_authorization_specification
 	codeUnavailable = "58000" // system_error
+	codeShutdown    = "57P01" // admin_shutdown
+	codeConnection  = "08006" // connection_failure
 )
 
 // problem returns err as the server would say it: in detail if it is a denial.

@@ -1,8 +1,13 @@
 package pggw
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -12,19 +17,21 @@ import (
 
 var (
 	// errSaid is the error for a use of which the client was told already that it
-	// failed: the server said so.
+	// failed.
 	errSaid = errors.New("postgres: the server refused")
 	// errUpstream is the error for a server that has gone.
 	errUpstream = errors.New("postgres: the server closed the connection")
+	// errStopping is the error for a gate that stops.
+	errStopping = errors.New("postgres: the gate is stopping")
 )
 
 // errSeveral is the error for a prepared text of several statements.
 var errSeveral = errors.New("a prepared statement is one statement")
 
-func isSaid(err error) bool { return errors.Is(err, errSaid) }
-
 // fatal reports whether a session cannot go on after err.
-func fatal(err error) bool { return errors.Is(err, errUpstream) || errors.Is(err, errEnd) }
+func fatal(err error) bool {
+	return errors.Is(err, errUpstream) || errors.Is(err, errEnd) || errors.Is(err, errStopping)
+}
 
 // result is how far one execution came.
 type result struct {
@@ -57,88 +64,203 @@ func (u *use) outcome(err error) (gateway.Outcome, error) {
 	return o, err
 }
 
-// relay sends what waits and passes the server's answers on until it is ready. In
-// a simple query each use ends with its own completion.
-func (x *session) relay(uses []*use) error {
+// An answer is what the server says to executions that were sent, from the first
+// to the last.
+type answer struct {
+	*session
+	uses    []*use
+	at      int   // the one that it speaks of
+	synced  bool  // a Sync went with them: the answer ends when the server is ready
+	failed  bool  // the client was told of an error
+	stopped error // the client gets no more of it; why
+	brake   *brake
+}
+
+// relay sends what waits and passes the server's answer on until it ends. Without a
+// Sync that is when the last execution has ended.
+func (x *session) relay(uses []*use, synced bool) error {
+	if !synced {
+		x.up.wire.Send(&pgproto3.Flush{})
+	}
 	if err := x.up.wire.Flush(); err != nil {
 		return errUpstream
 	}
-	var failed, stopped error
-	at := 0
+	a := &answer{session: x, uses: uses, synced: synced, brake: newBrake(x, seconds(uses))}
+	defer a.brake.end()
 	for {
 		m, err := x.up.wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
-		u := uses[min(at, len(uses)-1)]
-		switch m := m.(type) {
-		case *pgproto3.ReadyForQuery:
-			x.ready(m)
-			if stopped != nil {
-				x.halted()
-				x.deny(stopped)
-			}
-			x.client.wire.Send(m)
-			if stopped != nil || failed != nil {
-				return errSaid
-			}
-			return nil
-		case *pgproto3.ErrorResponse:
-			u.result.failed, failed = true, errSaid
-			for _, later := range uses[min(at+1, len(uses)):] {
-				later.result.passedOver = true
-			}
-			if stopped == nil {
-				x.client.wire.Send(m)
-			}
-			continue
-		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
-			u.result.done = true
-			at++
-		case *pgproto3.DataRow:
-			if stopped != nil {
-				continue
-			}
-			if stopped = x.count(u, m); stopped != nil {
-				x.halt()
-				continue
-			}
-		}
-		if stopped == nil {
-			if err := x.pass(m); err != nil {
-				return err
-			}
+		if done, err := a.take(m); done || err != nil {
+			return err
 		}
 	}
 }
 
-// halt asks the server to stop what it does, and halted waits until it was asked: a
-// request that comes late would stop the next statement. SPEC PGGW-6.
-func (x *session) halt() {
+// seconds returns the least time that one of the uses is given; 0 is any.
+func seconds(uses []*use) (least int64) {
+	for _, u := range uses {
+		if n := u.bounds.MaxSeconds; n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return least
+}
+
+func (a *answer) use() *use { return a.uses[min(a.at, len(a.uses)-1)] }
+
+// take takes one message, and reports whether it was the last.
+func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
+	switch m := m.(type) {
+	case *pgproto3.ReadyForQuery:
+		return true, a.over(m)
+	case *pgproto3.ErrorResponse:
+		return a.refused(m)
+	case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
+		return a.completed(m)
+	case *pgproto3.DataRow:
+		if a.stopped == nil {
+			a.stop(a.count(a.use(), m.Values))
+		}
+	}
+	if a.stopped != nil {
+		return false, nil
+	}
+	return false, a.pass(m)
+}
+
+// stop keeps the rest of the answer from the client, if err says so.
+func (a *answer) stop(err error) {
+	if err != nil {
+		a.use().result.stopped = true
+		a.stopped = err
+		a.brake.pull()
+	}
+}
+
+// completed notes that one execution is complete.
+func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
+	a.use().result.done = true
+	a.at++
+	a.confirmed()
+	if a.stopped == nil {
+		err = a.pass(m)
+	}
+	if a.synced || a.at < len(a.uses) || err != nil {
+		return false, err
+	}
+	return true, a.stopped
+}
+
+// refused takes an error of the server.
+func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
+	u := a.use()
+	if a.brake.late() && a.stopped == nil {
+		u.result.stopped = true
+		a.stopped = &op.Denial{
+			Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy gives it %d seconds", seconds(a.uses)), Next: "ask for less at a time", Receipt: u.receipt,
+		}
+	}
+	u.result.failed = true
+	for _, later := range a.uses[min(a.at+1, len(a.uses)):] {
+		later.result.passedOver = true
+	}
+	if a.stopped == nil {
+		a.failed = true
+		a.client.wire.Send(m)
+	}
+	if a.synced {
+		return false, nil
+	}
+	a.takeBack()
+	if a.stopped != nil {
+		return true, a.stopped
+	}
+	return true, errSaid
+}
+
+// over ends an answer whose Sync went with it.
+func (a *answer) over(m *pgproto3.ReadyForQuery) error {
+	a.brake.end()
+	a.ready(m)
+	if a.stopped != nil {
+		a.deny(a.stopped)
+	}
+	a.client.wire.Send(m)
+	if a.stopped != nil || a.failed {
+		return errSaid
+	}
+	return nil
+}
+
+// A brake asks the server to stop what it does: when it is pulled, or after a time.
+// Whoever has it calls end, which waits until the server was asked: a request that
+// comes late would stop the next statement. SPEC PGGW-6.
+type brake struct {
+	ctx context.Context
+	up  *upstream
+	cfg *tls.Config
+
+	timer    *time.Timer // nil: no time
+	overtime atomic.Bool
+	mu       sync.Mutex
+	asked    chan struct{} // guarded by mu; nil: not asked
+	over     bool          // guarded by mu
+}
+
+// newBrake returns the brake of one execution, which is given so many seconds; 0
+// is any number.
+func newBrake(x *session, seconds int64) *brake {
+	b := &brake{ctx: x.ctx, up: x.up, cfg: x.upTLS}
+	if seconds > 0 { //guard:R7/sql seconds-bound
+		b.timer = time.AfterFunc(time.Duration(seconds)*time.Second, func() {
+			b.overtime.Store(true)
+			b.pull()
+		})
+	}
+	return b
+}
+
+func (b *brake) late() bool { return b.overtime.Load() }
+
+func (b *brake) pull() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over || b.asked != nil {
+		return
+	}
 	done := make(chan struct{})
-	x.halting = done
+	b.asked = done
 	go func() {
 		defer close(done)
-		x.up.cancel(x.ctx, x.act.TLS())
+		b.up.cancel(b.ctx, b.cfg) // it takes a bounded time
 	}()
 }
 
-func (x *session) halted() {
-	<-x.halting // cancel takes a bounded time
+func (b *brake) end() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.mu.Lock()
+	b.over = true
+	asked := b.asked
+	b.mu.Unlock()
+	if asked != nil {
+		<-asked
+	}
 }
 
 // count counts a row against the bounds of the policy.
-func (x *session) count(u *use, m *pgproto3.DataRow) error {
+func (x *session) count(u *use, values [][]byte) error {
 	n := int64(0)
-	for _, v := range m.Values {
+	for _, v := range values {
 		n += int64(len(v))
 	}
 	if max := u.bounds.MaxRows; max > 0 && u.result.rows >= max { //guard:R7/sql rows-bound
-		u.result.stopped = true
 		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d rows through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
 	}
 	if max := u.bounds.MaxBytes; max > 0 && u.result.bytes+n > max { //guard:R7/sql bytes-bound
-		u.result.stopped = true
 		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d bytes through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
 	}
 	u.result.rows++
@@ -154,11 +276,13 @@ func (x *session) pass(m pgproto3.BackendMessage) error {
 	case *pgproto3.CopyInResponse, *pgproto3.CopyOutResponse, *pgproto3.CopyBothResponse, *pgproto3.FunctionCallResponse:
 		return errUpstream // no statement that was sent leads to it
 	case *pgproto3.ParameterStatus:
-		x.up.params[m.Name] = m.Value
+		if want, ok := reported[m.Name]; ok && m.Value != want { //guard:A17 pinned-watched
+			x.hall.Log().Error("a pinned setting was changed behind the gate", "target", x.target, "setting", m.Name)
+			return errUpstream
+		}
 	}
 	x.client.wire.Send(m)
-	if x.waiting++; x.waiting >= flushEvery {
-		x.waiting = 0
+	if x.waitingOut++; x.waitingOut >= flushEvery {
 		return x.flush()
 	}
 	return nil

@@ -2,6 +2,7 @@ package pggw
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -24,20 +25,19 @@ type session struct {
 	begun  bool // the client was told that it is connected
 
 	up    *upstream
+	upTLS *tls.Config
 	known *known
-	act   *gateway.Act
 	ctx   context.Context
+	idler
 
-	prepared map[string]*prepared
-	portals  map[string]*portal
-	unsure   []func() // take back the names that the server has not confirmed
-	skipping bool     // until Sync: a message before it was refused
-	broken   bool     // the gate refused it: the server does not know
-	dirty    bool     // something was sent upstream since the last Sync
-	owed     int      // answers of the server that the client has not got
-	waiting  int      // messages that wait for the client
-	halting  <-chan struct{}
-	received uint64
+	names
+	skipping   bool // until Sync: a message before it was refused
+	broken     bool // the gate refused it: the server does not know
+	dirty      bool // something was sent upstream since the last Sync
+	listening  bool // to other sessions
+	owed       int  // answers of the server that the client has not got
+	waitingOut int  // messages that wait for the client
+	received   uint64
 }
 
 // run is the act of a session.
@@ -52,23 +52,25 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		}
 	}
 	defer up.Close()
-	stop := context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() {
 		up.Close()
-		x.client.Close()
-	})
-	defer stop()
-	x.up, x.act, x.ctx = up, a, ctx
-	x.prepared, x.portals = make(map[string]*prepared), make(map[string]*portal)
+		x.client.SetReadDeadline(past)
+		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
+	})()
+	x.up, x.upTLS, x.ctx, x.names = up, a.TLS(), ctx, newNames()
 	key := catalogKey{a.Target.Origin, a.Target.Inject.Name}
 	if x.known, err = x.catalogs.get(ctx, key, path, up); err != nil {
 		x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
 		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
 	}
 	err = x.speak()
+	x.ended(ctx, err)
 	out := gateway.Outcome{Class: gateway.OK, Received: x.received}
 	switch {
 	case ctx.Err() != nil:
 		out.Class, out.Note = gateway.Stopped, "no longer allowed"
+	case errors.Is(err, errStopping):
+		out.Note = "the gate stops"
 	case err != nil && !errors.Is(err, errEnd):
 		out.Class, out.Note = gateway.Failed, "connection"
 	}
@@ -77,7 +79,7 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 
 // speak tells the client that it is connected and answers it until it leaves.
 func (x *session) speak() error {
-	data, forget := x.cancels.add(func() { x.up.cancel(x.ctx, x.act.TLS()) })
+	data, forget := x.cancels.add(func() { x.up.cancel(x.ctx, x.upTLS) })
 	defer forget()
 	x.begun = true
 	c := x.client
@@ -92,9 +94,9 @@ func (x *session) speak() error {
 		if err := x.flush(); err != nil {
 			return err
 		}
-		m, err := c.wire.Receive()
+		m, err := x.await()
 		if err != nil {
-			return errEnd
+			return err
 		}
 		if err := x.message(m); err != nil {
 			x.flush() //nolint:errcheck // the client may have gone
@@ -105,7 +107,10 @@ func (x *session) speak() error {
 
 // flush sends what waits for the client.
 func (x *session) flush() error {
-	x.client.SetWriteDeadline(time.Now().Add(x.stall)) //guard-call:R11 pg-answer-stall
+	x.waitingOut = 0
+	if x.ctx.Err() == nil {
+		x.client.SetWriteDeadline(time.Now().Add(x.stall)) //guard-call:R11 pg-answer-stall
+	}
 	if err := x.client.wire.Flush(); err != nil {
 		return errEnd
 	}
@@ -158,8 +163,7 @@ func (x *session) query(text string) error {
 	if err := x.collect(); err != nil || x.skipping {
 		return err
 	}
-	delete(x.prepared, "")
-	delete(x.portals, "")
+	x.unnamed()
 	list, err := x.known.statements(x.parsers, text)
 	if err != nil {
 		x.deny(x.record(err))
@@ -181,7 +185,7 @@ func (x *session) query(text string) error {
 			u.sent = true
 		}
 		x.up.wire.SendQuery(&pgproto3.Query{String: whole})
-		return x.relay(uses)
+		return x.relay(uses, true)
 	})
 	return x.after(err)
 }

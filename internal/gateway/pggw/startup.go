@@ -20,6 +20,7 @@ import (
 // A client is a connection of someone who may not be known yet.
 type client struct {
 	net.Conn
+	in     *frames
 	wire   *pgproto3.Backend
 	spki   []byte // of the key that it proved in TLS
 	params map[string]string
@@ -42,6 +43,7 @@ func (h *handler) serve(ctx context.Context, raw net.Conn) {
 	}
 	c.SetDeadline(time.Time{})
 	x := &session{handler: h, client: c, holder: s, target: req.Target, proof: req.Proof}
+	defer h.drains.add(x.stop)()
 	if err := s.Use(ctx, req, x.run); err != nil && !x.begun {
 		c.refuse(err)
 	}
@@ -50,9 +52,8 @@ func (h *handler) serve(ctx context.Context, raw net.Conn) {
 // accept brings a connection to its startup message: over TLS, asked for in
 // either way. A request to cancel is carried out here. SPEC PGGW-1.
 func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
-	buffered := &peeked{Conn: raw, r: bufio.NewReader(raw)}
-	c := &client{Conn: buffered}
-	if first, err := buffered.r.Peek(1); err != nil {
+	c := &client{Conn: raw, in: newFrames(raw)}
+	if first, err := c.in.r.Peek(1); err != nil {
 		return nil, errEnd
 	} else if first[0] == recordHandshake { // TLS at once
 		if err := h.encrypt(ctx, c); err != nil {
@@ -60,14 +61,14 @@ func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
 		}
 	}
 	for range maxRounds {
-		c.wire = pgproto3.NewBackend(c, c)
+		c.wire = pgproto3.NewBackend(c.in, c)
 		m, err := c.wire.ReceiveStartupMessage()
 		if err != nil {
 			return nil, fmt.Errorf("postgres: startup: %w", err)
 		}
 		switch m := m.(type) {
 		case *pgproto3.SSLRequest:
-			if c.encrypted() || buffered.r.Buffered() > 0 { // what was sent ahead was not sent over TLS
+			if c.encrypted() || c.in.r.Buffered() > 0 { // what was sent ahead was not sent over TLS
 				return nil, errEnd
 			}
 			if _, err := c.Write([]byte{'S'}); err != nil {
@@ -102,14 +103,14 @@ func (h *handler) encrypt(ctx context.Context, c *client) error {
 	if cfg == nil {
 		return errEnd
 	}
-	t := tls.Server(c.Conn, cfg)
+	t := tls.Server(&peeked{c.Conn, c.in.r}, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("postgres: TLS: %w", err)
 	}
 	if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
 		c.spki = certs[0].RawSubjectPublicKeyInfo
 	}
-	c.Conn = t
+	c.Conn, c.in = t, newFrames(t)
 	return nil
 }
 
@@ -132,6 +133,7 @@ func (c *client) begin(m *pgproto3.StartupMessage) error {
 	if len(m.Parameters) > maxParameters {
 		return errEnd
 	}
+	c.in.typed = true
 	c.params = make(map[string]string, len(m.Parameters))
 	var extensions []string
 	for k, v := range m.Parameters {
@@ -176,7 +178,7 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 		return nil, nil, err
 	}
 	target := c.params["database"]
-	req := &gateway.Request{Action: "sql:connect", Target: target, Proof: pr}
+	req := &gateway.Request{Action: "sql:connect", Target: target, Proof: pr, Session: true}
 	req.Operation, req.Denial = connectOperation(target)
 	return s, req, nil
 }

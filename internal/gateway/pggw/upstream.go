@@ -39,6 +39,10 @@ func pinned(path []string) map[string]string {
 	}
 }
 
+// reported are those of the pinned settings that a server reports when they change.
+// Source: PostgreSQL, "Asynchronous Operations".
+var reported = map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+
 // connect reaches the server as the policy says, and is let in with the secret.
 func connect(ctx context.Context, a *gateway.Act, c *client, path []string) (*upstream, error) {
 	u, err := url.Parse(a.Target.Origin)
