@@ -22,10 +22,10 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	if len(list) > 1 {
 		return x.refuseUntilSync(x.record(errSeveral))
 	}
-	if len(x.prepared) >= maxPrepared { //guard:R11 prepared-bound
-		return x.refuseUntilSync(op.Deny(op.QuotaExceeded, "too many prepared statements; close some"))
+	if x.full(len(m.Query)) {
+		return x.refuseUntilSync(errFull)
 	}
-	p := &prepared{text: m.Query}
+	p := &prepared{text: m.Query, known: x.known}
 	text := ""
 	if len(list) == 1 {
 		p.mapped = &list[0]
@@ -38,6 +38,8 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	x.up.wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
+
+var errFull = op.Deny(op.QuotaExceeded, "too many prepared statements and portals, or too large; close some")
 
 // undeclared returns why the policy does not speak about what m does, or nil. The
 // gate looks again at each execution.
@@ -65,9 +67,6 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	if p == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such prepared statement"))
 	}
-	if len(x.portals) >= maxPrepared { //guard:R11 portals-bound
-		return x.refuseUntilSync(op.Deny(op.QuotaExceeded, "too many portals; close some"))
-	}
 	kept := &pgproto3.Bind{
 		DestinationPortal: m.DestinationPortal, PreparedStatement: m.PreparedStatement,
 		ParameterFormatCodes: slices.Clone(m.ParameterFormatCodes), ResultFormatCodes: slices.Clone(m.ResultFormatCodes),
@@ -75,7 +74,11 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	for _, v := range m.Parameters { // they are the reader's until the next message
 		kept.Parameters = append(kept.Parameters, bytes.Clone(v))
 	}
-	x.open(m.DestinationPortal, &portal{prepared: p, bind: kept})
+	if opened := (&portal{prepared: p, bind: kept}); x.full(opened.size()) {
+		return x.refuseUntilSync(errFull)
+	} else {
+		x.open(m.DestinationPortal, opened)
+	}
 	x.up.wire.SendBind(kept)
 	return x.answered(1)
 }
@@ -93,9 +96,9 @@ func (x *session) describe(m *pgproto3.Describe) error {
 
 func (x *session) close(m *pgproto3.Close) error {
 	if m.ObjectType == 'S' {
-		delete(x.prepared, m.Name)
+		x.unprepare(m.Name)
 	} else {
-		delete(x.portals, m.Name)
+		x.shut(m.Name)
 	}
 	x.up.wire.SendClose(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
 	return x.answered(1)
@@ -128,6 +131,9 @@ func (x *session) execute(m *pgproto3.Execute) error {
 	if p.prepared.mapped == nil {
 		x.up.wire.SendExecute(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
 		return x.answered(1)
+	}
+	if err := x.now(p.prepared); err != nil {
+		return x.refuseUntilSync(x.record(err))
 	}
 	u := &use{text: p.prepared.text, mapped: p.prepared.mapped, bind: p.bind}
 	portal, rows, synced := m.Portal, m.MaxRows, false

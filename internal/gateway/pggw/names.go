@@ -12,6 +12,7 @@ import (
 type names struct {
 	prepared map[string]*prepared
 	portals  map[string]*portal
+	held     int      // bytes of their texts and values
 	unsure   []func() // take back those that the server has not confirmed
 }
 
@@ -23,6 +24,7 @@ func newNames() names {
 type prepared struct {
 	text   string
 	mapped *sqlanalyze.Mapped // nil: empty
+	known  *known             // by which it was mapped
 }
 
 // portal is a prepared statement with values.
@@ -31,22 +33,57 @@ type portal struct {
 	bind     *pgproto3.Bind
 }
 
-// unnamed forgets the unnamed ones: a simple query ends them.
-func (n *names) unnamed() {
-	delete(n.prepared, "")
-	delete(n.portals, "")
+func (p *portal) size() (n int) {
+	for _, v := range p.bind.Parameters {
+		n += len(v)
+	}
+	return n
+}
+
+// full reports whether there is no room for another of n bytes.
+func (n *names) full(size int) bool {
+	if len(n.prepared) >= maxPrepared || len(n.portals) >= maxPrepared || n.held+size > maxHeld { //guard:R11 names-bound
+		return true
+	}
+	return false
 }
 
 // prepare names a statement that was sent and is not confirmed.
 func (n *names) prepare(name string, p *prepared) {
+	n.unprepare(name)
 	n.prepared[name] = p
-	n.unsure = append(n.unsure, func() { delete(n.prepared, name) })
+	n.held += len(p.text)
+	n.unsure = append(n.unsure, func() { n.unprepare(name) })
 }
 
 // open names a portal that was sent and is not confirmed.
 func (n *names) open(name string, p *portal) {
+	n.shut(name)
 	n.portals[name] = p
-	n.unsure = append(n.unsure, func() { delete(n.portals, name) })
+	n.held += p.size()
+	n.unsure = append(n.unsure, func() { n.shut(name) })
+}
+
+// unprepare forgets a statement.
+func (n *names) unprepare(name string) {
+	if p := n.prepared[name]; p != nil {
+		n.held -= len(p.text)
+		delete(n.prepared, name)
+	}
+}
+
+// shut forgets a portal.
+func (n *names) shut(name string) {
+	if p := n.portals[name]; p != nil {
+		n.held -= p.size()
+		delete(n.portals, name)
+	}
+}
+
+// unnamed forgets the unnamed ones: a simple query ends them.
+func (n *names) unnamed() {
+	n.unprepare("")
+	n.shut("")
 }
 
 // undo forgets what the server has not confirmed: it may have others under those
@@ -56,4 +93,11 @@ func (n *names) undo() {
 		f() //guard-call:R5/sql name-unconfirmed
 	}
 	n.unsure = nil
+}
+
+// over forgets the portals, which live no longer than their transaction.
+func (n *names) over() {
+	for name := range n.portals {
+		n.shut(name)
+	}
 }

@@ -36,6 +36,7 @@ type handler struct {
 	drains   drains
 	startup  time.Duration // for a client to be known; tests shorten it
 	stall    time.Duration // for a client to take what it is sent; tests shorten it
+	age      time.Duration // of what is known of a server; tests shorten it
 }
 
 // New returns a handler for one listener. Unknown fields in cfg are refused.
@@ -55,7 +56,7 @@ func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 		cmd.Env, cmd.Dir = []string{}, "/" // it needs nothing
 		return cmd
 	}
-	return &handler{hall: h, parsers: sqlparser.New(parserProcesses, command), startup: maxStartup, stall: maxStall}, nil
+	return &handler{hall: h, parsers: sqlparser.New(parserProcesses, command), startup: maxStartup, stall: maxStall, age: catalogAge}, nil
 }
 
 // Serve implements [gateway.Handler]. A session without a statement under way ends

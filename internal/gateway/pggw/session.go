@@ -26,8 +26,10 @@ type session struct {
 
 	up    *upstream
 	upTLS *tls.Config
+	path  []string // schemas that unqualified names are looked for in
 	known *known
 	ctx   context.Context
+	*catalog
 	idler
 
 	names
@@ -42,8 +44,8 @@ type session struct {
 
 // run is the act of a session.
 func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, error) {
-	path := []string{"public"}
-	up, err := connect(ctx, a, x.client, path)
+	x.path = []string{"public"}
+	up, err := connect(ctx, a, x.client, x.path)
 	a.Secret.Wipe() // a session goes on for long after the server has let it in
 	if err != nil {
 		x.hall.Log().Error("the server did not let the gate in", "target", x.target, "err", err)
@@ -58,8 +60,8 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
 	x.up, x.upTLS, x.ctx, x.names = up, a.TLS(), ctx, newNames()
-	key := catalogKey{a.Target.Origin, a.Target.Inject.Name}
-	if x.known, err = x.catalogs.get(ctx, key, path, up); err != nil {
+	x.catalog = x.catalogs.get(catalogKey{a.Target.Origin, a.Target.Inject.Name})
+	if x.known, err = x.catalog.read(x, up); err != nil {
 		x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
 		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
 	}
@@ -124,6 +126,12 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 		case *pgproto3.Sync, *pgproto3.Terminate:
 		default:
 			return nil
+		}
+	}
+	switch m.(type) {
+	case *pgproto3.Query, *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Execute:
+		if err := x.upToDate(); err != nil {
+			return err
 		}
 	}
 	switch m := m.(type) {
@@ -238,7 +246,7 @@ func (x *session) ready(r *pgproto3.ReadyForQuery) {
 	x.takeBack()
 	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
 	if r.TxStatus == 'I' {
-		clear(x.portals)
+		x.over()
 	}
 }
 

@@ -114,7 +114,7 @@ func TestSlow(t *testing.T) {
 //
 // SPEC PGGW-4
 // R11
-// guard: prepared-bound, portals-bound
+// guard: names-bound
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
