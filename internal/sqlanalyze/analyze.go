@@ -13,12 +13,14 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
 
 // An Analyzer maps statements for sessions that look for names in one way.
 type Analyzer struct {
-	Catalog *Catalog
+	Catalog *sqlcatalog.Catalog
 	Path    []string // schemas that unqualified names are looked for in, after pg_catalog
 }
 
@@ -30,7 +32,9 @@ func (a *Analyzer) Analyze(raw *pg.RawStmt) (s *sql.Statement, err error) {
 		deny("it is empty")
 	}
 	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
-	closed(raw.Stmt.ProtoReflect(), 0)
+	if err := sqltree.Known(raw.Stmt); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnmapped, err)
+	}
 	v.visit(raw.Stmt)
 	return v.statement(), nil
 }
@@ -90,14 +94,14 @@ type visitor struct {
 }
 
 // table returns the relation that r names, with its entry, and qualifies r.
-func (v *visitor) table(r *pg.RangeVar, mode string) (*Relation, *entry) {
+func (v *visitor) table(r *pg.RangeVar, mode string) (*sqlcatalog.Relation, *entry) {
 	rel := v.lookup(r.Schemaname, r.Relname)
 	if mode != sql.Read && rel.Schema == "pg_catalog" { //guard:A17 catalog-written
 		deny("a change of %s could change what statements mean", rel.Name)
 	}
 	r.Schemaname = rel.Schema
 	v.relation(rel.Name, mode)
-	if r.Inh || rel.Kind == View {
+	if r.Inh || rel.Kind == sqlcatalog.View {
 		for _, u := range rel.Underlying {
 			v.underlying[u.String()] = true
 		}
@@ -108,7 +112,7 @@ func (v *visitor) table(r *pg.RangeVar, mode string) (*Relation, *entry) {
 	}
 	e := &entry{alias: r.Relname, schema: rel.Schema, relation: rel, named: true, seen: true}
 	for _, c := range rel.Columns {
-		e.columns = append(e.columns, output{c, []sql.Column{rel.column(c)}})
+		e.columns = append(e.columns, output{c, []sql.Column{rel.Column(c)}})
 	}
 	if r.Alias != nil {
 		e.schema = ""
@@ -126,16 +130,16 @@ func (v *visitor) runs(list []string) {
 
 // lookup finds a relation as the server does: in pg_catalog first, then along the
 // path. Temporary tables are not on it.
-func (v *visitor) lookup(schema, name string) *Relation {
+func (v *visitor) lookup(schema, name string) *sqlcatalog.Relation {
 	if schema != "" {
-		r, ok := v.Catalog.Relations[Name{schema, name}]
+		r, ok := v.Catalog.Relations[sqlcatalog.Name{Schema: schema, Name: name}]
 		if !ok {
 			deny("there is no relation %s.%s", schema, name)
 		}
 		return r
 	}
 	for _, s := range v.schemas() {
-		if r, ok := v.Catalog.Relations[Name{s, name}]; ok {
+		if r, ok := v.Catalog.Relations[sqlcatalog.Name{Schema: s, Name: name}]; ok {
 			return r
 		}
 	}

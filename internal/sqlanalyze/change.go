@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -26,7 +27,7 @@ func (v *visitor) insert(n *pg.InsertStmt, outer *scope) []string {
 }
 
 // insertColumns counts the columns that are inserted into: all where none are listed.
-func (v *visitor) insertColumns(list []*pg.Node, r *Relation, s *scope) {
+func (v *visitor) insertColumns(list []*pg.Node, r *sqlcatalog.Relation, s *scope) {
 	columns := r.Columns
 	if len(list) > 0 {
 		columns = nil
@@ -35,12 +36,12 @@ func (v *visitor) insertColumns(list []*pg.Node, r *Relation, s *scope) {
 		}
 	}
 	for _, c := range columns {
-		v.inserts[r.column(c)] = true
+		v.inserts[r.Column(c)] = true
 	}
 }
 
 // assigned returns the column that a target of INSERT or UPDATE names.
-func (v *visitor) assigned(t *pg.ResTarget, r *Relation, s *scope) string {
+func (v *visitor) assigned(t *pg.ResTarget, r *sqlcatalog.Relation, s *scope) string {
 	if !slices.Contains(r.Columns, t.Name) {
 		deny("there is no column %s in %s", t.Name, r.Name)
 	}
@@ -53,7 +54,7 @@ func (v *visitor) assigned(t *pg.ResTarget, r *Relation, s *scope) string {
 }
 
 // conflict counts ON CONFLICT, which reads what it is decided by.
-func (v *visitor) conflict(c *pg.OnConflictClause, r *Relation, s *scope) {
+func (v *visitor) conflict(c *pg.OnConflictClause, r *sqlcatalog.Relation, s *scope) {
 	if i := c.Infer; i != nil {
 		v.infer(i, r, s)
 	}
@@ -69,14 +70,14 @@ func (v *visitor) conflict(c *pg.OnConflictClause, r *Relation, s *scope) {
 	v.expr(c.WhereClause, both)
 }
 
-func (v *visitor) infer(i *pg.InferClause, r *Relation, s *scope) {
+func (v *visitor) infer(i *pg.InferClause, r *sqlcatalog.Relation, s *scope) {
 	if i.Conname != "" {
 		columns, ok := r.Constraints[i.Conname]
 		if !ok {
 			deny("there is no constraint %s of %s", i.Conname, r.Name)
 		}
 		for _, c := range columns {
-			v.reads[r.column(c)] = true
+			v.reads[r.Column(c)] = true
 		}
 	}
 	for _, n := range i.IndexElems {
@@ -93,10 +94,10 @@ func (v *visitor) infer(i *pg.InferClause, r *Relation, s *scope) {
 	v.expr(i.WhereClause, s)
 }
 
-func (v *visitor) assignments(list []*pg.Node, r *Relation, s *scope) {
+func (v *visitor) assignments(list []*pg.Node, r *sqlcatalog.Relation, s *scope) {
 	for _, n := range list {
 		t := n.GetResTarget()
-		v.updates[r.column(v.assigned(t, r, s))] = true
+		v.updates[r.Column(v.assigned(t, r, s))] = true
 		v.expr(t.Val, s)
 	}
 }
@@ -156,7 +157,7 @@ func (v *visitor) merge(n *pg.MergeStmt) {
 	}
 }
 
-func (v *visitor) mergeMode(r *Relation, kind, mode string) {
+func (v *visitor) mergeMode(r *sqlcatalog.Relation, kind, mode string) {
 	if r.Schema == "pg_catalog" {
 		deny("a change of %s could change what statements mean", r.Name)
 	}

@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -183,8 +184,8 @@ func (v *visitor) attribute(name string) (any bool) {
 		deny("%s of a sequence that is not named by a literal", name)
 	}
 	for _, schema := range v.schemas() {
-		for _, f := range v.Catalog.Functions[Name{schema, name}] {
-			if f.takes(1) {
+		for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
+			if f.Takes(1) {
 				v.functions[f.String()], any = true, true
 			}
 		}
@@ -281,8 +282,8 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 		deny("a function of another database")
 	}
 	found := false
-	for _, f := range v.Catalog.Functions[Name{schema, name}] {
-		if f.takes(nargs) {
+	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
+		if f.Takes(nargs) {
 			v.functions[f.String()], found = true, true
 		}
 	}
@@ -292,7 +293,7 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	if len(parts) == 1 {
 		c.Funcname = []*pg.Node{pg.MakeStrNode(schema), pg.MakeStrNode(name)}
 	}
-	v.named(Name{schema, name}, c)
+	v.named(sqlcatalog.Name{Schema: schema, Name: name}, c)
 	v.exprs(c.Args, s)
 	v.exprs(c.AggOrder, s)
 	v.expr(c.AggFilter, s)
@@ -300,13 +301,13 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 }
 
 // named counts what the server's own functions find by a text that they are given.
-func (v *visitor) named(n Name, c *pg.FuncCall) {
+func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 	switch n {
-	case Name{"pg_catalog", "nextval"}, Name{"pg_catalog", "currval"}:
+	case sqlcatalog.Name{Schema: "pg_catalog", Name: "nextval"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "currval"}:
 		v.sequence(c, sql.Usage)
-	case Name{"pg_catalog", "setval"}:
-		v.updates[v.sequence(c, sql.Update).column("last_value")] = true
-	case Name{"pg_catalog", "set_config"}:
+	case sqlcatalog.Name{Schema: "pg_catalog", Name: "setval"}:
+		v.updates[v.sequence(c, sql.Update).Column("last_value")] = true
+	case sqlcatalog.Name{Schema: "pg_catalog", Name: "set_config"}:
 		s := c.Args[0].GetAConst().GetSval()
 		if s == nil || pinned[strings.ToLower(s.Sval)] { //guard:A17 set-config-pinned
 			deny("set_config of a setting that is pinned, or not named by a literal")
@@ -318,7 +319,7 @@ func (v *visitor) named(n Name, c *pg.FuncCall) {
 // name that take nargs arguments. In several the server would choose by their types.
 func (v *visitor) schemaOf(name string, nargs int) (schema string) {
 	for _, s := range v.schemas() {
-		if !slices.ContainsFunc(v.Catalog.Functions[Name{s, name}], func(f *Function) bool { return f.takes(nargs) }) {
+		if !slices.ContainsFunc(v.Catalog.Functions[sqlcatalog.Name{Schema: s, Name: name}], func(f *sqlcatalog.Function) bool { return f.Takes(nargs) }) {
 			continue
 		}
 		if schema != "" { //guard:R15/sql function-one-schema
@@ -333,7 +334,7 @@ func (v *visitor) schemaOf(name string, nargs int) (schema string) {
 }
 
 // sequence counts the sequence that a call names, and qualifies it.
-func (v *visitor) sequence(c *pg.FuncCall, mode string) *Relation {
+func (v *visitor) sequence(c *pg.FuncCall, mode string) *sqlcatalog.Relation {
 	arg := c.Args[0]
 	if t := arg.GetTypeCast(); t != nil {
 		arg = t.Arg
@@ -347,7 +348,7 @@ func (v *visitor) sequence(c *pg.FuncCall, mode string) *Relation {
 		deny("a sequence whose name is not plain")
 	}
 	r := v.lookup(schema, name)
-	if r.Kind != Sequence {
+	if r.Kind != sqlcatalog.Sequence {
 		deny("%s is not a sequence", r.Name)
 	}
 	v.relation(r.Name, mode)
@@ -389,7 +390,7 @@ func splitName(s string) (schema, name string, ok bool) {
 	return "", "", false
 }
 
-func quoteName(n Name) string {
+func quoteName(n sqlcatalog.Name) string {
 	q := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 	return q(n.Schema) + "." + q(n.Name)
 }
@@ -411,12 +412,12 @@ func (v *visitor) typeName(t *pg.TypeName) {
 	if len(parts) > 2 {
 		deny("a type of another database")
 	}
-	var typ *Type
+	var typ *sqlcatalog.Type
 	if len(parts) == 2 {
-		typ = v.Catalog.Types[Name{parts[0], name}]
+		typ = v.Catalog.Types[sqlcatalog.Name{Schema: parts[0], Name: name}]
 	} else {
 		for _, schema := range v.schemas() {
-			if typ = v.Catalog.Types[Name{schema, name}]; typ != nil {
+			if typ = v.Catalog.Types[sqlcatalog.Name{Schema: schema, Name: name}]; typ != nil {
 				break
 			}
 		}

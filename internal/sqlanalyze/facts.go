@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -55,7 +56,7 @@ func caught(err *error) {
 	}
 }
 
-func (f *facts) relation(n Name, mode string) {
+func (f *facts) relation(n sqlcatalog.Name, mode string) {
 	f.relations[sql.Relation{Schema: n.Schema, Name: n.Name, Mode: mode}] = true
 }
 

@@ -13,6 +13,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -148,7 +149,7 @@ func TestFacts(t *testing.T) {
 // A18
 // guard: text-bound, statements-bound, tree-depth
 func TestBounds(t *testing.T) {
-	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}, Path: []string{"public"}}
+	a := &sqlanalyze.Analyzer{Catalog: &sqlcatalog.Catalog{}, Path: []string{"public"}}
 	for name, text := range map[string]string{
 		"long":  "SELECT '" + strings.Repeat("a", 256<<10) + "'",
 		"many":  strings.Repeat("SELECT 1;", 65),
@@ -183,7 +184,7 @@ func (swindler) Render(*pg.ParseResult) (string, *pg.ParseResult, error) {
 // R5/sql
 // guard: rendered-same
 func TestRendered(t *testing.T) {
-	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}}
+	a := &sqlanalyze.Analyzer{Catalog: &sqlcatalog.Catalog{}}
 	if _, err := a.Map(swindler{}, "SELECT 1"); !errors.Is(err, sqlanalyze.ErrUnmapped) {
 		t.Errorf("SELECT 1 became SELECT 2: %v", err)
 	}
@@ -198,7 +199,7 @@ func TestRendered(t *testing.T) {
 // R15/sql
 // guard: node-known, field-known
 func TestUnknown(t *testing.T) {
-	a := &sqlanalyze.Analyzer{Catalog: &sqlanalyze.Catalog{}, Path: []string{"public"}}
+	a := &sqlanalyze.Analyzer{Catalog: &sqlcatalog.Catalog{}, Path: []string{"public"}}
 	tree := func() *pg.RawStmt {
 		r, err := pg.Parse("EXPLAIN (FORMAT json) SELECT 1")
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -240,8 +241,8 @@ func (v *visitor) rowOf(n *pg.Node) (columns []string, scalar bool) {
 	}
 	parts := names(c.Funcname) // qualified by now
 	first := true
-	for _, f := range v.Catalog.Functions[Name{parts[0], parts[len(parts)-1]}] {
-		if !f.takes(len(c.Args)) {
+	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: parts[0], Name: parts[len(parts)-1]}] {
+		if !f.Takes(len(c.Args)) {
 			continue
 		}
 		if f.Open || !first && !slices.Equal(columns, f.Columns) {

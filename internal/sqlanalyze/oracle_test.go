@@ -113,7 +113,7 @@ func (o *oracle) grants(s *sql.Statement) string {
 	sequences := make(map[string]bool)
 	cat := o.analyzer.Catalog
 	for n, r := range cat.Relations {
-		if r.Kind == sqlanalyze.Sequence {
+		if r.Kind == sqlcatalog.Sequence {
 			sequences[n.String()] = true
 		}
 	}
@@ -129,7 +129,7 @@ func (o *oracle) grants(s *sql.Statement) string {
 	for _, r := range s.Relations {
 		t := ident(r.Schema) + "." + ident(r.Name)
 		first := ""
-		if c := cat.Relations[sqlanalyze.Name{Schema: r.Schema, Name: r.Name}].Columns; len(c) > 0 {
+		if c := cat.Relations[sqlcatalog.Name{Schema: r.Schema, Name: r.Name}].Columns; len(c) > 0 {
 			first = " (" + ident(c[0]) + ")"
 		}
 		switch r.Mode {

@@ -3,6 +3,7 @@ package sqlanalyze
 import (
 	"slices"
 
+	"github.com/writhq/writ/internal/sqlcatalog"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -21,8 +22,8 @@ type output struct {
 // entry has no name. Source: PostgreSQL, ParseNamespaceItem.
 type entry struct {
 	alias    string
-	schema   string    // of a relation without alias
-	relation *Relation // nil for subqueries, functions and the like
+	schema   string               // of a relation without alias
+	relation *sqlcatalog.Relation // nil for subqueries, functions and the like
 	columns  []output
 	named    bool // alias.column and alias.* find it
 	seen     bool // a column alone and * find it
@@ -35,8 +36,8 @@ func (e *entry) find(name string) (from []sql.Column, ok bool) {
 			from, ok = append(from, c.from...), true
 		}
 	}
-	if !ok && e.relation != nil && e.relation.Kind != View && systemColumns[name] {
-		return []sql.Column{e.relation.column(name)}, true
+	if !ok && e.relation != nil && e.relation.Kind != sqlcatalog.View && systemColumns[name] {
+		return []sql.Column{e.relation.Column(name)}, true
 	}
 	return from, ok
 }
@@ -54,15 +55,14 @@ func (e *entry) names() []string {
 	return out
 }
 
-func (r *Relation) column(name string) sql.Column {
-	return sql.Column{Schema: r.Schema, Table: r.Name.Name, Name: name}
-}
+// systemColumns are those that every table has.
+var systemColumns = map[string]bool{"tableoid": true, "ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true}
 
 // A locked is an item of FROM as FOR UPDATE finds it.
 type locked struct {
 	alias    string
-	relation *Relation // or
-	inner    []locked  // what a subquery has
+	relation *sqlcatalog.Relation // or
+	inner    []locked             // what a subquery has
 }
 
 // A scope is the names that an expression sees: those of one query level, and

@@ -1,5 +1,5 @@
-// Package sqlcatalog reads from a PostgreSQL server what package sqlanalyze needs
-// to know of its names.
+// Package sqlcatalog holds what a PostgreSQL server says of its names, which is what
+// they are looked up in, and reads it from one.
 package sqlcatalog
 
 import (
@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/writhq/writ/internal/sqlanalyze"
 )
 
 // ErrCatalog is wrapped by every error of this package.
@@ -123,21 +121,21 @@ func (r *reader) rows(sql string, n int) [][]string {
 }
 
 // Load returns the catalog that q's server has now. Errors wrap [ErrCatalog].
-func Load(ctx context.Context, q Querier) (*sqlanalyze.Catalog, error) {
+func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	r := &reader{ctx: ctx, q: q}
-	c := &sqlanalyze.Catalog{
-		Relations: make(map[sqlanalyze.Name]*sqlanalyze.Relation), Functions: make(map[sqlanalyze.Name][]*sqlanalyze.Function),
-		Operators: make(map[string][]*sqlanalyze.Operator), Types: make(map[sqlanalyze.Name]*sqlanalyze.Type),
+	c := &Catalog{
+		Relations: make(map[Name]*Relation), Functions: make(map[Name][]*Function),
+		Operators: make(map[string][]*Operator), Types: make(map[Name]*Type),
 	}
 	signatures := r.functions(c)
 	own := r.calls(signatures)
 	r.relations(c, own)
 	for _, x := range r.rows(operators, 5) {
-		c.Operators[x[1]] = append(c.Operators[x[1]], &sqlanalyze.Operator{Schema: x[0], Function: x[2] + "." + x[3] + "(" + x[4] + ")"})
+		c.Operators[x[1]] = append(c.Operators[x[1]], &Operator{Schema: x[0], Function: x[2] + "." + x[3] + "(" + x[4] + ")"})
 	}
 	for _, x := range r.rows(types, 3) {
-		n := sqlanalyze.Name{Schema: x[1], Name: x[2]}
-		c.Types[n] = &sqlanalyze.Type{Name: n, Calls: own["t"+x[0]]}
+		n := Name{Schema: x[1], Name: x[2]}
+		c.Types[n] = &Type{Name: n, Calls: own["t"+x[0]]}
 	}
 	for _, x := range r.rows(casts, 1) {
 		c.Casts = append(c.Casts, signatures[x[0]])
@@ -160,12 +158,12 @@ func (r *reader) calls(signatures map[string]string) map[string][]string {
 }
 
 // relations reads relations and what belongs to them; own is what calls returned.
-func (r *reader) relations(c *sqlanalyze.Catalog, own map[string][]string) {
-	byOID := make(map[string]*sqlanalyze.Relation)
+func (r *reader) relations(c *Catalog, own map[string][]string) {
+	byOID := make(map[string]*Relation)
 	for _, x := range r.rows(relations, 5) {
-		rel := &sqlanalyze.Relation{Name: sqlanalyze.Name{Schema: x[1], Name: x[2]}, Columns: list(x[4])}
+		rel := &Relation{Name: Name{Schema: x[1], Name: x[2]}, Columns: list(x[4])}
 		if len(x[3]) == 1 {
-			rel.Kind = sqlanalyze.Kind(x[3][0])
+			rel.Kind = Kind(x[3][0])
 		}
 		byOID[x[0]], c.Relations[rel.Name] = rel, rel
 	}
@@ -198,7 +196,7 @@ func (r *reader) relations(c *sqlanalyze.Catalog, own map[string][]string) {
 }
 
 // closure tells what rel stands for, itself first, at any depth.
-func closure(oid string, rel *sqlanalyze.Relation, next map[string][]string, tell func(oid string)) {
+func closure(oid string, rel *Relation, next map[string][]string, tell func(oid string)) {
 	seen := make(map[string]bool)
 	for todo := []string{oid}; len(todo) > 0; {
 		o := todo[0]
@@ -209,17 +207,17 @@ func closure(oid string, rel *sqlanalyze.Relation, next map[string][]string, tel
 		tell(o)
 		todo = append(todo, next[o]...)
 	}
-	slices.SortFunc(rel.Underlying, func(a, b sqlanalyze.Name) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(rel.Underlying, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
 	slices.Sort(rel.Calls)
 	slices.Sort(rel.Fills)
 	rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
 }
 
 // functions reads functions, and returns their signatures by OID.
-func (r *reader) functions(c *sqlanalyze.Catalog) map[string]string {
+func (r *reader) functions(c *Catalog) map[string]string {
 	signatures := make(map[string]string)
 	for _, x := range r.rows(functions, 11) {
-		f := &sqlanalyze.Function{Name: sqlanalyze.Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
+		f := &Function{Name: Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
 		var err error
 		if f.Defaults, err = strconv.Atoi(x[3]); err != nil || len(x[5]) != 1 || len(x[6]) != 1 {
 			r.err = fmt.Errorf("%w: function %s", ErrCatalog, f.Name)

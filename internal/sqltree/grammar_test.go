@@ -1,4 +1,4 @@
-package sqlanalyze
+package sqltree
 
 import (
 	_ "embed"

@@ -1,4 +1,4 @@
-package sqlanalyze
+package sqltree
 
 const (
 	// maxDepth bounds how deep a tree of the grammar may be; every node counts twice.

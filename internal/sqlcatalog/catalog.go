@@ -1,6 +1,10 @@
-package sqlanalyze
+package sqlcatalog
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/writhq/writ/op/sql"
+)
 
 // A Catalog is what a server's system catalogs say of names, at one moment. It is
 // immutable once it is in use.
@@ -43,8 +47,10 @@ type Relation struct {
 	Fills       []string            // the same in its defaults, checks and indices; and sequences
 }
 
-// systemColumns are those that every table has.
-var systemColumns = map[string]bool{"tableoid": true, "ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true}
+// Column returns the column of the name, which r need not have.
+func (r *Relation) Column(name string) sql.Column {
+	return sql.Column{Schema: r.Schema, Table: r.Name.Name, Name: name}
+}
 
 // A Function is a function, procedure, aggregate or window function.
 type Function struct {
@@ -63,8 +69,8 @@ func (f *Function) String() string {
 	return f.Schema + "." + f.Name.Name + "(" + strings.Join(f.Args, ",") + ")"
 }
 
-// takes reports whether a call with n arguments can be one of f.
-func (f *Function) takes(n int) bool {
+// Takes reports whether a call with n arguments can be one of f.
+func (f *Function) Takes(n int) bool {
 	if f.Variadic && n >= len(f.Args)-1 {
 		return true
 	}
