@@ -98,6 +98,7 @@ type SQL struct {
 	Functions []string      `json:"functions,omitempty"` // schema.name, schema.name(types), or @list
 	Types     []string      `json:"types,omitempty"`     // schema.name, outside pg_catalog
 	Settings  []string      `json:"settings,omitempty"`  // that SET and SHOW may name
+	Channels  []string      `json:"channels,omitempty"`  // that LISTEN, UNLISTEN and NOTIFY may name
 }
 
 // An SQLRelation is a table, or what is like one, and what may be done with it. A

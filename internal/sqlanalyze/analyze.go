@@ -24,23 +24,43 @@ type Analyzer struct {
 	Path    []string // schemas that unqualified names are looked for in, after pg_catalog
 }
 
-// Analyze returns what one statement does, and qualifies the names in it. Errors
-// wrap [ErrUnmapped]; then the tree may be qualified in part. SPEC SQL-3.
-func (a *Analyzer) Analyze(raw *pg.RawStmt) (s *sql.Statement, err error) {
+// Analyze returns what one statement does, without its text, and qualifies the names
+// in it. Errors wrap [ErrUnmapped]; then the tree may be qualified in part. SPEC SQL-3.
+func (a *Analyzer) Analyze(raw *pg.RawStmt) (*Mapped, error) {
+	m, _, err := a.analyze(raw)
+	return m, err
+}
+
+// analyze is Analyze, and returns the statement inside one that declares or prepares.
+func (a *Analyzer) analyze(raw *pg.RawStmt) (m *Mapped, inner *pg.Node, err error) {
 	defer caught(&err)
 	if raw.GetStmt().GetNode() == nil {
 		deny("it is empty")
 	}
-	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
 	if err := sqltree.Known(raw.Stmt); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnmapped, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnmapped, err)
 	}
+	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
 	v.visit(raw.Stmt)
-	return v.statement(), nil
+	return &Mapped{Statement: *v.statement(), Effect: v.effect}, v.inner, nil
 }
 
 // visit counts a statement.
 func (v *visitor) visit(stmt *pg.Node) {
+	switch {
+	case v.preparable(stmt), v.carries(stmt):
+		for _, f := range v.Catalog.Casts { // any expression may hold one that is not written
+			v.functions[f] = true
+		}
+	case v.alone(stmt):
+	default:
+		deny("a statement of this kind is not mapped")
+	}
+}
+
+// preparable counts a statement that others can be around, and reports whether it is
+// one.
+func (v *visitor) preparable(stmt *pg.Node) bool {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		v.query(n.SelectStmt, nil)
@@ -53,26 +73,10 @@ func (v *visitor) visit(stmt *pg.Node) {
 		v.delete(n.DeleteStmt, nil)
 	case *pg.Node_MergeStmt:
 		v.merge(n.MergeStmt)
-	case *pg.Node_ExplainStmt: // with ANALYZE it does what the statement does, and else less
-		v.kinds["explain"] = true
-		v.visit(n.ExplainStmt.Query)
-		return
-	case *pg.Node_TransactionStmt:
-		v.transaction(n.TransactionStmt)
-	case *pg.Node_VariableSetStmt:
-		v.setting(n.VariableSetStmt)
-	case *pg.Node_VariableShowStmt:
-		v.kinds["show"] = true
-		v.set = &sql.Setting{Name: n.VariableShowStmt.Name}
 	default:
-		deny("a statement of this kind is not mapped")
+		return false
 	}
-	if v.kinds["transaction"] || v.kinds["set"] || v.kinds["show"] {
-		return
-	}
-	for _, f := range v.Catalog.Casts { // any expression may hold one that is not written
-		v.functions[f] = true
-	}
+	return true
 }
 
 // limitOf returns the number after LIMIT, if it is one.
@@ -91,6 +95,8 @@ type visitor struct {
 	columns map[*pg.SelectStmt][]string // of the queries that were visited
 	rows    map[*pg.SelectStmt][]locked
 	source  *pg.Node // of the last assignment to several columns
+	effect  Effect
+	inner   *pg.Node // of Declare and Prepare
 }
 
 // table returns the relation that r names, with its entry, and qualifies r.
@@ -155,12 +161,6 @@ func (v *visitor) schemas() []string {
 	return append([]string{"pg_catalog"}, v.Path...)
 }
 
-func names(list []*pg.Node) []string {
-	out := make([]string, len(list))
-	for i, n := range list {
-		out[i] = n.GetString_().GetSval()
-	}
-	return out
-}
+func names(list []*pg.Node) []string { return sqltree.Names(list) }
 
 func quoted(parts []string) string { return fmt.Sprintf("%q", parts) }

@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -111,32 +112,13 @@ func (v *visitor) more(n any, s *scope) {
 		}
 		v.expr(n.SortBy.Node, s)
 	case *pg.Node_SqlvalueFunction:
-		v.functions["pg_catalog."+valueFunctions[n.SqlvalueFunction.Op]+"()"] = true
+		v.functions["pg_catalog."+sqltree.ValueFunctions[n.SqlvalueFunction.Op]+"()"] = true
 	case *pg.Node_ResTarget:
 		v.indices(n.ResTarget.Indirection, s)
 		v.expr(n.ResTarget.Val, s)
 	default:
 		deny("an expression is not mapped")
 	}
-}
-
-// valueFunctions are the functions that SQL calls without parentheses.
-var valueFunctions = map[pg.SQLValueFunctionOp]string{
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:        "current_date",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME:        "current_time",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N:      "current_time",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:   "current_timestamp",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N: "current_timestamp",
-	pg.SQLValueFunctionOp_SVFOP_LOCALTIME:           "localtime",
-	pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:         "localtime",
-	pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:      "localtimestamp",
-	pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:    "localtimestamp",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE:        "current_role",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_USER:        "current_user",
-	pg.SQLValueFunctionOp_SVFOP_USER:                "user",
-	pg.SQLValueFunctionOp_SVFOP_SESSION_USER:        "session_user",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:     "current_catalog",
-	pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:      "current_schema",
 }
 
 // column counts what a reference reads: a column, a whole row, or all of them.
@@ -343,7 +325,7 @@ func (v *visitor) sequence(c *pg.FuncCall, mode string) *sqlcatalog.Relation {
 	if text == nil {
 		deny("a sequence that is not named by a literal")
 	}
-	schema, name, ok := splitName(text.Sval)
+	schema, name, ok := sqltree.SplitName(text.Sval)
 	if !ok {
 		deny("a sequence whose name is not plain")
 	}
@@ -352,47 +334,8 @@ func (v *visitor) sequence(c *pg.FuncCall, mode string) *sqlcatalog.Relation {
 		deny("%s is not a sequence", r.Name)
 	}
 	v.relation(r.Name, mode)
-	text.Sval = quoteName(r.Name)
+	text.Sval = sqltree.QuoteName(r.Name.Schema, r.Name.Name)
 	return r
-}
-
-// splitName returns the parts of a name in a literal: plain words, or in quotes.
-func splitName(s string) (schema, name string, ok bool) {
-	var parts []string
-	for s != "" {
-		var part string
-		if s[0] == '"' {
-			end := strings.IndexByte(s[1:], '"')
-			if end < 0 {
-				return "", "", false
-			}
-			part, s = s[1:1+end], s[end+2:]
-		} else {
-			end := strings.IndexAny(s+".", ".\"")
-			if part, s = s[:end], s[end:]; part != strings.ToLower(part) {
-				return "", "", false
-			}
-		}
-		parts = append(parts, part)
-		if s != "" {
-			if s[0] != '.' || len(s) == 1 {
-				return "", "", false
-			}
-			s = s[1:]
-		}
-	}
-	switch len(parts) {
-	case 1:
-		return "", parts[0], parts[0] != ""
-	case 2:
-		return parts[0], parts[1], parts[0] != "" && parts[1] != ""
-	}
-	return "", "", false
-}
-
-func quoteName(n sqlcatalog.Name) string {
-	q := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-	return q(n.Schema) + "." + q(n.Name)
 }
 
 func (v *visitor) window(w *pg.WindowDef, s *scope) {

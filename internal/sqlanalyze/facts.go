@@ -25,6 +25,7 @@ type facts struct {
 	operators  map[string]bool
 	types      map[string]bool
 	underlying map[string]bool
+	channels   map[string]bool
 	where      bool // every statement that reads or changes rows says which
 	limit      int64
 	params     int
@@ -34,7 +35,7 @@ type facts struct {
 func newFacts() *facts {
 	return &facts{
 		kinds: make(map[string]bool), relations: make(map[sql.Relation]bool), reads: make(map[sql.Column]bool), inserts: make(map[sql.Column]bool), updates: make(map[sql.Column]bool),
-		functions: make(map[string]bool), operators: make(map[string]bool), types: make(map[string]bool), underlying: make(map[string]bool),
+		functions: make(map[string]bool), operators: make(map[string]bool), types: make(map[string]bool), underlying: make(map[string]bool), channels: make(map[string]bool),
 		where: true, limit: sql.NoLimit,
 	}
 }
@@ -63,7 +64,7 @@ func (f *facts) relation(n sqlcatalog.Name, mode string) {
 // statement returns what was gathered in its one order.
 func (f *facts) statement() *sql.Statement {
 	s := &sql.Statement{
-		Kinds: sorted(f.kinds), Functions: sorted(f.functions), Operators: sorted(f.operators), Types: sorted(f.types), Underlying: sorted(f.underlying),
+		Kinds: sorted(f.kinds), Functions: sorted(f.functions), Operators: sorted(f.operators), Types: sorted(f.types), Underlying: sorted(f.underlying), Channels: sorted(f.channels),
 		Where: f.where, Limit: f.limit, Params: f.params, Set: f.set,
 	}
 	s.Relations = slices.SortedFunc(maps.Keys(f.relations), sql.Relation.Compare)

@@ -48,6 +48,8 @@ CREATE VIEW open_orders AS SELECT id, total, ascii(status) AS a FROM orders;
 CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
 CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
+CREATE PROCEDURE settle(int, OUT int, OUT text) LANGUAGE plpgsql AS 'BEGIN $2 := $1; END';
+CREATE PROCEDURE settle(text) LANGUAGE plpgsql AS 'BEGIN END';
 `
 
 // factsOf writes what a statement does, a line for each sort that is not empty.
@@ -88,14 +90,36 @@ func factsOf(m *sqlanalyze.Mapped) string {
 	if m.Set != nil {
 		line("setting", m.Set.Name, m.Set.Value)
 	}
+	line("channels", m.Channels...)
+	if e := m.Effect; e.Kind != sqlanalyze.Ordinary {
+		line("effect", strings.TrimSpace(fmt.Sprintf("%s %s %s", effectNames[e.Kind], e.Name, e.Text)))
+		for _, v := range e.Values {
+			if v == nil {
+				line("value", "NULL")
+			} else {
+				line("value", fmt.Sprintf("%q", *v))
+			}
+		}
+		if e.Kind == sqlanalyze.Execute && !e.Literal {
+			line("not", "literal")
+		}
+		if e.Hold {
+			line("with", "hold")
+		}
+	}
 	return b.String()
+}
+
+var effectNames = map[sqlanalyze.EffectKind]string{
+	sqlanalyze.Declare: "declare", sqlanalyze.Fetch: "fetch", sqlanalyze.Move: "move", sqlanalyze.Close: "close", sqlanalyze.Prepare: "prepare",
+	sqlanalyze.Execute: "execute", sqlanalyze.Deallocate: "deallocate", sqlanalyze.CopyOut: "copy out", sqlanalyze.CopyIn: "copy in", sqlanalyze.DiscardAll: "discard all",
 }
 
 // TestFacts compares what statements do with what testdata/facts.txt says of them:
 // the statement, then its facts, or NO where it is denied. SPEC SQL-2, SQL-3, SQL-5.
 //
 // R15/sql
-// guard: catalog-written, setting-pinned, set-config-pinned, sequence-attribute
+// guard: catalog-written, setting-pinned, set-config-pinned, sequence-attribute, truncate-cascade, copy-options, execute-literal
 func TestFacts(t *testing.T) {
 	a := analyzerOf(t, factsSchema)
 	want, err := os.ReadFile(factsFile)
@@ -211,7 +235,7 @@ func TestUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	node := tree()
-	node.Stmt.GetExplainStmt().Options[0].GetDefElem().Arg = &pg.Node{Node: &pg.Node_CallStmt{CallStmt: &pg.CallStmt{}}}
+	node.Stmt.GetExplainStmt().Options[0].GetDefElem().Arg = &pg.Node{Node: &pg.Node_DoStmt{DoStmt: &pg.DoStmt{}}}
 	if _, err := a.Analyze(node); !errors.Is(err, sqlanalyze.ErrUnmapped) {
 		t.Errorf("unknown node: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -190,7 +191,7 @@ func (v *visitor) rangeFunction(r *pg.RangeFunction, s *scope) *entry {
 			deny("an item of FROM is not mapped")
 		}
 		v.expr(call[0], s)
-		name := columnName(call[0], v.columns)
+		name := sqltree.ColumnName(call[0], v.columns)
 		e.alias, e.named = name, true
 		columns, scalar := v.rowOf(call[0])
 		if scalar && r.Alias != nil && len(r.Functions) == 1 { // its column takes the alias's name

@@ -38,6 +38,9 @@ CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN 
 CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
 CREATE FUNCTION mood_is(mood, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN $1::text = $2; END';
 CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = text, FUNCTION = mood_is);
+CREATE PROCEDURE settle(int) LANGUAGE plpgsql AS 'BEGIN END';
+CREATE PROCEDURE settle(text) LANGUAGE plpgsql AS 'BEGIN END';
+CREATE PROCEDURE s2.tell(int, OUT int) LANGUAGE plpgsql AS 'BEGIN $2 := $1; END';
 INSERT INTO customers SELECT g, 'n' || g, 'e' || g, g % 2 = 0, g, '2020-01-01' FROM generate_series(1, 3) g;
 INSERT INTO orders (customer_id, total, status, note) SELECT g, g, 'open', 'x' FROM generate_series(1, 3) g;
 INSERT INTO items SELECT g, 'sku', g, g FROM generate_series(1, 3) g;
@@ -134,10 +137,63 @@ func gquote(s string) string {
 	return s
 }
 
+// around returns a statement around another one, or a pair of which the second
+// carries out the first, or one that speaks of whole tables.
+func (g *generator) around() string {
+	q, _ := g.query(nil, "", 0)
+	switch g.IntN(8) {
+	case 0:
+		return "COPY (" + q + ") TO STDOUT"
+	case 1:
+		return "DECLARE c " + pick(g, "", "SCROLL ", "INSENSITIVE ") + "CURSOR FOR " + q + "; " + pick(g, "FETCH ALL c", "FETCH FORWARD 2 c", "MOVE ALL IN c")
+	case 2:
+		return "PREPARE p AS " + pick(g, q, g.change()) + "; EXECUTE p; DEALLOCATE p"
+	case 3:
+		return fmt.Sprintf("PREPARE p (int, text) AS SELECT $1, $2, x.* FROM (%s) x; EXECUTE p (%s, label('a')); DEALLOCATE p", q, pick(g, "1", "twice(2)", "abs(-1)"))
+	case 4:
+		return "CALL " + pick(g, "settle(twice(1))", "settle(label('x'))", "s2.tell(1, NULL)", "s2.tell(twice(2), NULL)")
+	}
+	t := pick(g, gtables[:12]...)
+	if g.chance(30) {
+		return pick(g, "TRUNCATE ", "LOCK ") + pick(g, gtables[:14]...).name
+	}
+	t.name = strings.TrimPrefix(t.name, "ONLY ")
+	columns := ""
+	if g.chance(60) {
+		var list []string
+		for _, c := range t.cols {
+			if g.chance(70) {
+				list = append(list, gquote(c.name))
+			}
+		}
+		if len(list) > 0 {
+			columns = " (" + strings.Join(list, ", ") + ")"
+		}
+	}
+	if g.chance(50) {
+		return "COPY " + t.name + columns + " TO STDOUT" + pick(g, "", " (FORMAT csv, HEADER)", " (FORMAT binary)")
+	}
+	where := ""
+	if g.chance(30) && t.cols[0].typ == 'i' {
+		where = " WHERE twice(" + gquote(t.cols[0].name) + ") > 0"
+	}
+	return "COPY " + t.name + columns + " FROM STDIN" + where
+}
+
+// change returns an INSERT, UPDATE or DELETE.
+func (g *generator) change() string {
+	return g.with(nil, func(l *glevel) string {
+		q, _ := pick(g, g.insert, g.update, g.delete)(l)
+		return q
+	})
+}
+
 // statement returns a statement.
 func (g *generator) statement() string {
 	g.budget = 2 + g.IntN(6)
 	switch n := g.IntN(100); {
+	case n < 12:
+		return g.around()
 	case n < 62:
 		q, _ := g.query(nil, "", 0)
 		return q

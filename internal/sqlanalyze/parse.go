@@ -15,7 +15,8 @@ type Grammar = sqltree.Grammar
 // A Mapped is a statement with what it does and the text that does it.
 type Mapped struct {
 	sql.Statement
-	Text string // qualified
+	Text   string // qualified
+	Effect Effect
 }
 
 // Map returns the statements of a text, each with what it does. Errors wrap
@@ -27,15 +28,27 @@ func (a *Analyzer) Map(g Grammar, text string) ([]Mapped, error) {
 	}
 	out := make([]Mapped, 0, len(tree.Stmts))
 	for _, raw := range tree.Stmts {
-		s, err := a.Analyze(raw)
+		m, inner, err := a.analyze(raw)
 		if err != nil {
 			return nil, err
 		}
-		m := Mapped{Statement: *s}
-		if m.Text, err = sqltree.Render(g, &pg.ParseResult{Version: tree.Version, Stmts: []*pg.RawStmt{raw}}); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnmapped, err)
+		if m.Text, err = render(g, tree.Version, raw); err != nil {
+			return nil, err
 		}
-		out = append(out, m)
+		if inner != nil {
+			if m.Effect.Text, err = render(g, tree.Version, &pg.RawStmt{Stmt: inner}); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, *m)
 	}
 	return out, nil
+}
+
+func render(g Grammar, version int32, raw *pg.RawStmt) (string, error) {
+	text, err := sqltree.Render(g, &pg.ParseResult{Version: version, Stmts: []*pg.RawStmt{raw}})
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnmapped, err)
+	}
+	return text, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -64,7 +65,7 @@ func (v *visitor) values(q *pg.SelectStmt, s *scope) (columns []string) {
 		v.exprs(row.GetList().GetItems(), s)
 	}
 	for i := range q.ValuesLists[0].GetList().GetItems() {
-		columns = append(columns, valueColumn(i))
+		columns = append(columns, sqltree.ValueColumn(i))
 	}
 	v.order(q.SortClause, columns, s)
 	return columns
@@ -144,7 +145,7 @@ func (v *visitor) targets(list []*pg.Node, s *scope) (columns []string) {
 		}
 		name := t.Name
 		if name == "" {
-			name = columnName(t.Val, v.columns)
+			name = sqltree.ColumnName(t.Val, v.columns)
 		}
 		columns = append(columns, name)
 	}

@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -19,20 +20,27 @@ func (v *visitor) transaction(n *pg.TransactionStmt) {
 	v.kinds["transaction"] = true
 }
 
-// setting counts SET and RESET of one setting. How a transaction runs is one of its
-// own kind.
+// setting counts SET and RESET. How a transaction runs is one of its own kind.
 func (v *visitor) setting(n *pg.VariableSetStmt) {
 	name := strings.ToLower(n.Name)
 	switch n.Kind {
+	case pg.VariableSetKind_VAR_RESET_ALL:
+		v.kinds[sql.Session] = true
+		return
 	case pg.VariableSetKind_VAR_SET_MULTI:
 		if name != "transaction" && name != "session characteristics" {
 			deny("SET %s is not mapped", n.Name)
 		}
 		v.kinds["transaction"] = true
 		return
-	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
+	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
+		if pinned[name] { // the session began with what is pinned
+			v.kinds[sql.Session] = true
+			return
+		}
+	case pg.VariableSetKind_VAR_SET_VALUE:
 	default:
-		deny("RESET ALL and SET FROM CURRENT are not mapped")
+		deny("SET FROM CURRENT is not mapped")
 	}
 	value := ""
 	for i, a := range n.Args {
@@ -41,7 +49,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 		}
 		value += settingValue(a)
 	}
-	if pinned[name] && !(name == "client_encoding" && utf8Names[strings.ToLower(value)]) { //guard:A17 setting-pinned
+	if pinned[name] && !(name == "client_encoding" && sqltree.UTF8(value)) { //guard:A17 setting-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", name)
 	}
 	v.kinds["set"] = true
@@ -76,5 +84,3 @@ var pinned = map[string]bool{
 	"escape_string_warning": true, "array_nulls": true, "session_replication_role": true, "session_authorization": true, "role": true,
 	"row_security": true, "check_function_bodies": true, "allow_system_table_mods": true, "dynamic_library_path": true, "local_preload_libraries": true,
 }
-
-var utf8Names = map[string]bool{"utf8": true, "utf-8": true, "unicode": true}

@@ -58,6 +58,7 @@ type Function struct {
 	Args     []string // types, qualified outside pg_catalog
 	Defaults int      // how many of the last ones may be left out
 	Variadic bool     // the last one takes any number
+	Outs     int      // of a procedure: how many more a CALL gives, in whose place come results
 	Volatile byte     // i, s or v
 	Kind     byte     // f, p, a or w
 	Columns  []string // of the rows it returns; nil if it returns one value
@@ -71,6 +72,7 @@ func (f *Function) String() string {
 
 // Takes reports whether a call with n arguments can be one of f.
 func (f *Function) Takes(n int) bool {
+	n -= f.Outs
 	if f.Variadic && n >= len(f.Args)-1 {
 		return true
 	}

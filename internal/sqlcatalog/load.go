@@ -71,7 +71,8 @@ FROM pg_catalog.pg_constraint c WHERE c.contype OPERATOR(pg_catalog.=) ANY (ARRA
  (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_type t
   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.typrelid
   WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype AND t.typrelid OPERATOR(pg_catalog.<>) 0 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
- (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype)
+ (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype),
+ COALESCE(CASE p.prokind WHEN 'p' THEN pg_catalog.cardinality(pg_catalog.array_positions(p.proargmodes, 'o')) END, 0)
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace ORDER BY p.oid`
 	operators = `SELECT n.nspname, o.oprname, fn.nspname, p.proname,
  (SELECT pg_catalog.string_agg(CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname OPERATOR(pg_catalog.||) '.' END OPERATOR(pg_catalog.||) t.typname, ',' ORDER BY x.i)
@@ -216,10 +217,11 @@ func closure(oid string, rel *Relation, next map[string][]string, tell func(oid 
 // functions reads functions, and returns their signatures by OID.
 func (r *reader) functions(c *Catalog) map[string]string {
 	signatures := make(map[string]string)
-	for _, x := range r.rows(functions, 11) {
+	for _, x := range r.rows(functions, 12) {
 		f := &Function{Name: Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
-		var err error
-		if f.Defaults, err = strconv.Atoi(x[3]); err != nil || len(x[5]) != 1 || len(x[6]) != 1 {
+		var err, err2 error
+		f.Defaults, err = strconv.Atoi(x[3])
+		if f.Outs, err2 = strconv.Atoi(x[11]); err != nil || err2 != nil || len(x[5]) != 1 || len(x[6]) != 1 {
 			r.err = fmt.Errorf("%w: function %s", ErrCatalog, f.Name)
 			return nil
 		}

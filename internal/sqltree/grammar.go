@@ -27,7 +27,22 @@ var grammar = map[protoreflect.Name]string{
 	"TransactionStmt":  "kind options savepoint_name chain location",
 	"VariableSetStmt":  "kind name args is_local",
 	"VariableShowStmt": "name",
-	"DefElem":          "defname arg defaction location arg_location", // of transactions and EXPLAIN
+	"DefElem":          "defname arg defaction location arg_location", // of transactions, EXPLAIN and COPY
+
+	"DeclareCursorStmt": "portalname options query",
+	"FetchStmt":         "direction how_many portalname ismove",
+	"ClosePortalStmt":   "portalname",
+	"PrepareStmt":       "name argtypes query",
+	"ExecuteStmt":       "name params",
+	"DeallocateStmt":    "name isall location",
+	"DiscardStmt":       "target",
+	"CopyStmt":          "relation query attlist is_from options where_clause",
+	"CallStmt":          "funccall",
+	"TruncateStmt":      "relations behavior",
+	"LockStmt":          "relations mode nowait",
+	"ListenStmt":        "conditionname",
+	"UnlistenStmt":      "conditionname",
+	"NotifyStmt":        "conditionname payload payload_location",
 
 	// Clauses.
 	"WithClause":       "ctes recursive location",

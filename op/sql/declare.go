@@ -10,11 +10,17 @@ import (
 
 const actionPrefix = "sql:"
 
-// Connect is the kind of the operation by which a session begins.
-const Connect = "connect"
+// Kinds that have a name of their own.
+const (
+	Connect = "connect" // of the operation by which a session begins
+	Session = "session" // touches nothing but the session's own state
+)
 
-// kinds are what statements can be. An action is one of them behind sql:.
-var kinds = []string{Connect, "explain", "select", "insert", "update", "delete", "set", "show", "transaction"}
+// kinds are what statements can be, what changes most last. An action is one of them
+// behind sql:.
+var kinds = []string{
+	Connect, Session, "explain", "copy", "lock", "select", "insert", "update", "delete", "truncate", "call", "listen", "notify", "set", "show", "transaction",
+}
 
 func knownAction(a string) bool {
 	k, ok := strings.CutPrefix(a, actionPrefix)
@@ -46,7 +52,7 @@ func check(d *op.Declaration) error {
 			return fmt.Errorf("%w: sql.relations[%d]: %s stands twice", ErrSQL, i, r.Name)
 		}
 	}
-	for field, list := range map[string][]string{"functions": d.SQL.Functions, "types": d.SQL.Types, "settings": d.SQL.Settings} {
+	for field, list := range map[string][]string{"functions": d.SQL.Functions, "types": d.SQL.Types, "settings": d.SQL.Settings, "channels": d.SQL.Channels} {
 		if len(list) == 0 {
 			continue
 		}
@@ -56,6 +62,8 @@ func check(d *op.Declaration) error {
 			valid = listedFunction
 		case "settings":
 			valid = func(s string) bool { return s != "" && s == strings.ToLower(s) }
+		case "channels":
+			valid = func(s string) bool { return s != "" && len(s) <= maxChannel }
 		}
 		if err := checkList("sql."+field, list, valid); err != nil {
 			return err

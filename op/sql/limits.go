@@ -5,7 +5,9 @@ const (
 	maxText   = 256 << 10 // bytes of a statement
 	maxParams = 65535     // bind values. Source: the protocol counts them in 16 bits
 	maxNames  = 8192      // names of one sort in a statement
-	saltBytes = 16
+	// maxChannel bounds the bytes of a channel's name. Source: PostgreSQL, NAMEDATALEN.
+	maxChannel = 63
+	saltBytes  = 16
 )
 
 // NoLimit is the Limit, in rows, of a statement that may return any number of them:

@@ -38,7 +38,7 @@ func (Mapper) Shape(*op.Declaration) op.Shape {
 		}
 		return out
 	}
-	context := list("kinds", "relations", "reads", "inserts", "updates", "functions", "operators", "types", "underlying")
+	context := list("kinds", "relations", "reads", "inserts", "updates", "functions", "operators", "types", "underlying", "channels")
 	context = append(context,
 		op.Field{Name: "where", Type: op.Bool, Required: true},
 		op.Field{Name: "limit", Type: op.Int},
@@ -88,7 +88,7 @@ func (s *Statement) check() error {
 	if len(s.Kinds) == 0 {
 		return fmt.Errorf("%w: a statement of no kind", ErrSQL)
 	}
-	for _, list := range [][]string{s.Kinds, s.Functions, s.Operators, s.Types, s.Underlying} {
+	for _, list := range [][]string{s.Kinds, s.Functions, s.Operators, s.Types, s.Underlying, s.Channels} {
 		if len(list) > maxNames || !ascending(list, strings.Compare) {
 			return fmt.Errorf("%w: a list that is not sorted", ErrSQL)
 		}
@@ -141,7 +141,7 @@ func view(a *Asked, f *Found, d *op.Declaration) (*op.View, error) {
 	}
 	c := map[string]any{
 		"kinds": s.Kinds, "relations": relationNames(s.Relations), "reads": columnNames(s.Reads), "inserts": columnNames(s.Inserts), "updates": columnNames(s.Updates),
-		"functions": s.Functions, "operators": s.Operators, "types": s.Types, "underlying": s.Underlying,
+		"functions": s.Functions, "operators": s.Operators, "types": s.Types, "underlying": s.Underlying, "channels": s.Channels,
 		"where": s.Where, "params": int64(len(a.Params)),
 	}
 	if s.Limit != NoLimit {
@@ -220,6 +220,11 @@ func declaredAll(s *Statement, d *op.SQL) error {
 	for _, t := range s.Types {
 		if !slices.Contains(d.Types, t) { //guard:R3/sql type-declared
 			return fmt.Errorf("%w: the type %s is not declared", ErrSQL, t)
+		}
+	}
+	for _, c := range s.Channels {
+		if !slices.Contains(d.Channels, c) { //guard:R3/sql channel-declared
+			return fmt.Errorf("%w: the channel %s is not declared", ErrSQL, c)
 		}
 	}
 	if s.Set != nil && !slices.Contains(d.Settings, s.Set.Name) { //guard:R3/sql setting-declared

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/writhq/writ/op"
@@ -32,7 +33,7 @@ func declared() *op.Declaration {
 				{Name: "public.orders", Read: []string{"id", "note"}, Insert: []string{"id"}, Update: []string{"note"}, Delete: true, Truncate: true},
 				{Name: "public.seq", Usage: true},
 			},
-			Functions: []string{"@scalar", "public.f", "public.g(text)"}, Types: []string{"public.mood"}, Settings: []string{"timezone"},
+			Functions: []string{"@scalar", "public.f", "public.g(text)"}, Types: []string{"public.mood"}, Settings: []string{"timezone"}, Channels: []string{"jobs", "Other"},
 		},
 	}
 }
@@ -52,6 +53,7 @@ func statement() *sql.Statement {
 		Updates:   []sql.Column{{Schema: "public", Table: "orders", Name: "note"}},
 		Functions: []string{"pg_catalog.lower(text)", "public.f(int4)", "public.f(text)"}, Operators: []string{"public.g(text)"}, Types: []string{"public.mood"},
 		Underlying: []string{"public.hidden"}, Where: true, Limit: 10, Params: 1, Set: &sql.Setting{Name: "timezone", Value: "UTC"},
+		Channels: []string{"jobs"},
 	}
 }
 
@@ -101,6 +103,7 @@ func undeclared() []change {
 		statement("overload", func(s *sql.Statement) { s.Operators[0] = "public.g(int4)" }),
 		statement("function of another schema", func(s *sql.Statement) { s.Functions = []string{"public.lower(text)"} }),
 		statement("type", func(s *sql.Statement) { s.Types[0] = "public.other" }),
+		statement("channel", func(s *sql.Statement) { s.Channels[0] = "other" }),
 		statement("setting", func(s *sql.Statement) { s.Set.Name = "search_path" }),
 		relations("no lock", func(r []op.SQLRelation) { r[0].Lock = false }),
 		relations("no read", func(r []op.SQLRelation) { r[0].Read = nil }),
@@ -129,6 +132,7 @@ func malformed() []change {
 		statement("relations not sorted", func(s *sql.Statement) { slices.Reverse(s.Relations) }),
 		statement("reads not sorted", func(s *sql.Statement) { slices.Reverse(s.Reads) }),
 		statement("read twice", func(s *sql.Statement) { s.Reads[0] = s.Reads[1] }),
+		statement("channel twice", func(s *sql.Statement) { s.Channels = []string{"jobs", "jobs"} }),
 		statement("functions not sorted", func(s *sql.Statement) { slices.Reverse(s.Functions) }),
 	}
 }
@@ -153,7 +157,7 @@ func apply(t testing.TB, c change) (*op.Operation, *op.Declaration) {
 // one form. SPEC SQL-1, SQL-2, SQL-8.
 //
 // R3/sql, R15/sql
-// guard: sql-target-declared, kind-declared, relation-declared, column-declared, function-declared, type-declared, setting-declared, sql-salt
+// guard: sql-target-declared, kind-declared, relation-declared, column-declared, function-declared, type-declared, setting-declared, channel-declared, sql-salt
 func TestUndeclared(t *testing.T) {
 	if _, err := (sql.Mapper{}).View(operation(t, asked(), found()), declared()); err != nil {
 		t.Fatal(err)
@@ -230,6 +234,9 @@ func TestCheck(t *testing.T) {
 		"type without":     func(d *op.Declaration) { d.SQL.Types = []string{"mood"} },
 		"setting in upper": func(d *op.Declaration) { d.SQL.Settings = []string{"TimeZone"} },
 		"setting empty":    func(d *op.Declaration) { d.SQL.Settings = []string{""} },
+		"channel empty":    func(d *op.Declaration) { d.SQL.Channels = []string{""} },
+		"channel too long": func(d *op.Declaration) { d.SQL.Channels = []string{strings.Repeat("a", 64)} },
+		"channel twice":    func(d *op.Declaration) { d.SQL.Channels = []string{"a", "a"} },
 		"too many":         func(d *op.Declaration) { d.SQL.Relations = make([]op.SQLRelation, 1025) },
 	} {
 		d := declared()
@@ -242,11 +249,50 @@ func TestCheck(t *testing.T) {
 
 // TestAction gives a statement the action of what it changes most. SPEC SQL-8.
 func TestAction(t *testing.T) {
+	for _, outer := range []string{"copy", "explain", "session"} { // what is inside says more
+		for _, inner := range []string{"select", "insert", "update", "delete"} {
+			if got := (&sql.Statement{Kinds: []string{outer, inner}}).Action(); got != "sql:"+inner {
+				t.Errorf("%s of %s: %s", outer, inner, got)
+			}
+		}
+	}
 	for want, kinds := range map[string][]string{
 		"sql:select": {"explain", "select"}, "sql:delete": {"delete", "insert", "select", "update"}, "sql:insert": {"insert", "select"}, "sql:set": {"set"}, "sql:connect": {"connect"},
+		"sql:session": {"session"},
 	} {
 		if got := (&sql.Statement{Kinds: kinds}).Action(); got != want {
 			t.Errorf("%q: %s, want %s", kinds, got, want)
+		}
+	}
+}
+
+// TestWith gives EXECUTE and FETCH what they carry out beside what they do
+// themselves. SPEC SQL-9.
+//
+// R3/sql
+func TestWith(t *testing.T) {
+	own := &sql.Statement{Kinds: []string{"session"}, Functions: []string{"public.f(text)", "public.z()"}, Where: true, Limit: sql.NoLimit}
+	inner := statement()
+	inner.Where = false
+	got := own.With(inner)
+	if !slices.Equal(got.Kinds, inner.Kinds) || got.Where || got.Limit != 10 || got.Params != 1 {
+		t.Errorf("%+v", got)
+	}
+	if want := []string{"pg_catalog.lower(text)", "public.f(int4)", "public.f(text)", "public.z()"}; !slices.Equal(got.Functions, want) {
+		t.Errorf("functions %q", got.Functions)
+	}
+	all := new(sql.Statement).With(inner)
+	all.Set = nil
+	for _, both := range []*sql.Statement{all, inner.With(&sql.Statement{Kinds: []string{"select"}, Where: true})} { // whichever of the two has it
+		both.Where, both.Limit, both.Params = true, 10, 1
+		for _, c := range []bool{
+			slices.Equal(both.Relations, inner.Relations), slices.Equal(both.Reads, inner.Reads), slices.Equal(both.Inserts, inner.Inserts), slices.Equal(both.Updates, inner.Updates),
+			slices.Equal(both.Functions, inner.Functions), slices.Equal(both.Operators, inner.Operators), slices.Equal(both.Types, inner.Types),
+			slices.Equal(both.Underlying, inner.Underlying), slices.Equal(both.Channels, inner.Channels), slices.Equal(both.Kinds, inner.Kinds),
+		} {
+			if !c {
+				t.Errorf("%+v", both)
+			}
 		}
 	}
 }

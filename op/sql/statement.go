@@ -9,6 +9,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
@@ -71,6 +73,32 @@ type Statement struct {
 	Limit      int64      `cbor:"10,keyasint"`          // of the outermost SELECT, or NoLimit
 	Params     int        `cbor:"11,keyasint"`          // bind values that the text names
 	Set        *Setting   `cbor:"12,keyasint,omitempty"`
+	Channels   []string   `cbor:"14,keyasint,omitempty"` // that LISTEN, UNLISTEN and NOTIFY name
+}
+
+// With returns what s does where it carries out inner, as FETCH and EXECUTE do: what
+// both do, and of the kinds of inner. SPEC SQL-9.
+func (s *Statement) With(inner *Statement) *Statement {
+	out := *inner
+	out.Kinds = union(inner.Kinds, slices.DeleteFunc(slices.Clone(s.Kinds), func(k string) bool { return k == Session }), strings.Compare)
+	out.Relations = union(s.Relations, inner.Relations, Relation.Compare)
+	out.Reads = union(s.Reads, inner.Reads, Column.Compare)
+	out.Inserts = union(s.Inserts, inner.Inserts, Column.Compare)
+	out.Updates = union(s.Updates, inner.Updates, Column.Compare)
+	out.Functions = union(s.Functions, inner.Functions, strings.Compare)
+	out.Operators = union(s.Operators, inner.Operators, strings.Compare)
+	out.Types = union(s.Types, inner.Types, strings.Compare)
+	out.Underlying = union(s.Underlying, inner.Underlying, strings.Compare)
+	out.Channels = union(s.Channels, inner.Channels, strings.Compare)
+	out.Where = s.Where && inner.Where
+	return &out
+}
+
+// union returns what is in either list, sorted.
+func union[T comparable](a, b []T, compare func(a, b T) int) []T {
+	out := slices.Concat(a, b)
+	slices.SortFunc(out, compare)
+	return slices.Compact(out)
 }
 
 // A Setting is what SET or SHOW names.

@@ -2,6 +2,8 @@ package pggw
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,6 +139,11 @@ func (k *known) statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Mapp
 		return m, nil
 	}
 	m, err := k.analyzer.Map(g, text)
+	for i := range m { // a cursor's or COPY's facts are not all that a session must know of it
+		if m[i].Effect.Kind != sqlanalyze.Ordinary || slices.Contains(m[i].Kinds, "listen") {
+			return nil, fmt.Errorf("%w: this gate does not carry out cursors, COPY, LISTEN and named statements", sqlanalyze.ErrUnmapped)
+		}
+	}
 	if err != nil || len(text) > maxMappedText {
 		return m, err
 	}

@@ -1,0 +1,109 @@
+package sqltree
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// UTF8 reports whether an encoding's name is one of UTF-8.
+func UTF8(name string) bool {
+	return slices.Contains([]string{"utf8", "utf-8", "unicode"}, strings.ToLower(name))
+}
+
+// CopyOption reports whether o is an option of COPY in PostgreSQL 15 with a value of
+// the sort that it takes, and gives it the form in which the grammar writes it as it
+// was. FREEZE is none: others could see rows before the transaction ends. Text in
+// another encoding than the session's would be other text than what was looked at.
+func CopyOption(o *pg.DefElem) bool {
+	text := o.Arg.GetString_()
+	switch o.Defname {
+	case "format":
+		return text != nil && slices.Contains([]string{"text", "csv", "binary"}, text.Sval)
+	case "delimiter", "null", "quote", "escape":
+		return text != nil
+	case "encoding":
+		return text != nil && UTF8(text.Sval)
+	case "header":
+		return plainHeader(o)
+	case "force_quote", "force_not_null", "force_null":
+		return o.Arg.GetList() != nil || o.Arg.GetAStar() != nil
+	}
+	return false
+}
+
+// plainHeader gives HEADER the one form in which the grammar writes it as it was, and
+// reports whether it has one.
+func plainHeader(o *pg.DefElem) bool {
+	value := strings.ToLower(o.Arg.GetString_().GetSval())
+	switch {
+	case o.Arg == nil, o.Arg.GetBoolean().GetBoolval(), o.Arg.GetInteger().GetIval() == 1, value == "true", value == "on":
+		o.Arg = nil
+	case value == "match":
+	case o.Arg.GetInteger() != nil && o.Arg.GetInteger().Ival == 0, value == "false", value == "off":
+		o.Arg = pg.MakeStrNode("false")
+	default:
+		return false
+	}
+	return true
+}
+
+// Literals returns arguments, whose types are qualified, in text form, and whether
+// each is a literal.
+func Literals(args []*pg.Node) (out []*string, ok bool) {
+	for _, n := range args {
+		if t := n.GetTypeCast(); t != nil {
+			if !keepsText(t.TypeName) {
+				return nil, false
+			}
+			n = t.Arg
+		}
+		c := n.GetAConst()
+		if c == nil {
+			return nil, false
+		}
+		if c.Isnull {
+			out = append(out, nil)
+			continue
+		}
+		text, ok := literal(c)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, &text)
+	}
+	return out, true
+}
+
+// literal returns a constant in text form. A number that is not in its plain form
+// would read otherwise once it is one.
+func literal(c *pg.A_Const) (string, bool) {
+	switch x := c.Val.(type) {
+	case *pg.A_Const_Sval:
+		return x.Sval.Sval, true
+	case *pg.A_Const_Boolval:
+		return strconv.FormatBool(x.Boolval.Boolval), true
+	case *pg.A_Const_Ival:
+		return strconv.Itoa(int(x.Ival.Ival)), true
+	case *pg.A_Const_Fval:
+		return x.Fval.Fval, plainNumber.MatchString(x.Fval.Fval)
+	}
+	return "", false
+}
+
+var plainNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// keepsText reports whether a cast of a literal to the type is what a bind value of
+// that text would be: one with a length cuts it, and a float rounds it.
+func keepsText(t *pg.TypeName) bool {
+	n := Names(t.Names)                                                                                     // qualified by now
+	return len(t.Typmods) == 0 && len(t.ArrayBounds) == 0 && n[0] == "pg_catalog" && keptTypes[n[len(n)-1]] //guard-true:R15/sql execute-literal
+}
+
+var keptTypes = map[string]bool{
+	"text": true, "varchar": true, "bool": true, "int2": true, "int4": true, "int8": true, "numeric": true, "uuid": true,
+	"date": true, "timestamp": true, "timestamptz": true, "json": true, "jsonb": true,
+}
