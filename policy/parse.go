@@ -231,7 +231,7 @@ var targetKinds = map[string]struct {
 	inject []string
 }{
 	"http":     {checkOrigin, []string{"none", "header", "basic", "query", "sigv4", "client_certificate"}},
-	"postgres": {checkDatabase, []string{"password"}},
+	"postgres": {checkDatabase, []string{"password", "md5", "client_certificate"}},
 }
 
 // checkDatabase refuses what is not postgres://host/database or with a port.

@@ -83,6 +83,10 @@ func (a *Act) TLS() *tls.Config {
 	return c
 }
 
+// Certificate returns the client certificate that the secret is: PEM blocks of the
+// chain, leaf first, and of the leaf's key. The library keeps the key.
+func (a *Act) Certificate() (*tls.Certificate, error) { return certificate(a.Secret) }
+
 // Dial returns a connection to the target that serves this credential only. It
 // is checked to go where the policy says.
 func (a *Act) Dial(ctx context.Context) (*Conn, error) { return a.dial(ctx) }

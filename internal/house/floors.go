@@ -29,7 +29,7 @@ var confined = []struct {
 	allowed []string
 }{
 	{"internal/gateway/vaultgw", []string{"internal/gateway", "internal/engine/*", "op", "op/*", "secret", "canon"}},
-	{"internal/gateway/pggw", []string{"internal/gateway", "internal/sql*", "op", "op/*", "proof", "secret", "canon"}},
+	{"internal/gateway/pggw", []string{"internal/gateway", "internal/sql*", "internal/pgwire", "op", "op/*", "proof", "secret", "canon"}},
 	{"internal/gateway/*gw", []string{"internal/gateway", "op", "op/*", "proof", "secret", "canon"}},
 	{"internal/holder/*", []string{"api", "credential", "proof", "op", "op/*", "canon", "sign", "secret"}},
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
 )
 
 // Quick is the protocol with times that tests can wait for.
@@ -36,7 +37,7 @@ func Cancel(ctx context.Context, addr string, pid uint32, key []byte) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.Write(cancelMessage(pid, key)); err != nil {
+	if _, err := c.Write(pgwire.CancelMessage(pid, key)); err != nil {
 		return err
 	}
 	c.Read(make([]byte, 1))

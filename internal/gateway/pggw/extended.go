@@ -15,7 +15,7 @@ import (
 // runs before an execution is permitted. A statement that the policy does not
 // declare does not reach the server.
 func (x *session) parse(m *pgproto3.Parse) error {
-	list, err := x.known.statements(x.parsers, m.Query)
+	list, err := x.known.Statements(x.parsers, m.Query)
 	if err != nil {
 		return x.refuseUntilSync(x.record(err))
 	}
@@ -30,16 +30,26 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	if len(list) == 1 {
 		p.mapped = &list[0]
 		text = p.mapped.Text
-		if d := x.undeclared(p.mapped); d != nil {
+		if d := x.undeclared(p.mapped); d != nil && !byName(p.mapped) {
 			return x.refuseUntilSync(x.recordDenied(p, d))
 		}
 	}
 	x.prepare(m.Name, p)
-	x.up.wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
+	x.up.Wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
 
 var errFull = op.Deny(op.QuotaExceeded, "too many prepared statements and portals, or too large; close some")
+
+// byName reports whether m does what something does that has a name: what that is,
+// is seen when it is executed.
+func byName(m *sqlanalyze.Mapped) bool {
+	switch m.Effect.Kind {
+	case sqlanalyze.Fetch, sqlanalyze.Move, sqlanalyze.Execute:
+		return true
+	}
+	return false
+}
 
 // undeclared returns why the policy does not speak about what m does, or nil. The
 // gate looks again at each execution.
@@ -79,7 +89,7 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	} else {
 		x.open(m.DestinationPortal, opened)
 	}
-	x.up.wire.SendBind(kept)
+	x.up.Wire.SendBind(kept)
 	return x.answered(1)
 }
 
@@ -87,7 +97,7 @@ func (x *session) describe(m *pgproto3.Describe) error {
 	if m.ObjectType == 'S' && x.prepared[m.Name] == nil || m.ObjectType == 'P' && x.portals[m.Name] == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such statement or portal"))
 	}
-	x.up.wire.SendDescribe(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
+	x.up.Wire.SendDescribe(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
 	if m.ObjectType == 'S' {
 		return x.answered(2) // parameters, then rows
 	}
@@ -100,7 +110,7 @@ func (x *session) close(m *pgproto3.Close) error {
 	} else {
 		x.shut(m.Name)
 	}
-	x.up.wire.SendClose(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
+	x.up.Wire.SendClose(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
 	return x.answered(1)
 }
 
@@ -129,23 +139,29 @@ func (x *session) execute(m *pgproto3.Execute) error {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such portal"))
 	}
 	if p.prepared.mapped == nil {
-		x.up.wire.SendExecute(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
+		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
 		return x.answered(1)
 	}
 	if err := x.now(p.prepared); err != nil {
 		return x.refuseUntilSync(x.record(err))
 	}
-	u := &use{text: p.prepared.text, mapped: p.prepared.mapped, bind: p.bind}
+	u, err := x.newUse(p.prepared.text, p.prepared.mapped, &x.names)
+	if err != nil {
+		return x.refuseUntilSync(x.record(err))
+	}
+	if u.bind == nil {
+		u.bind = p.bind
+	}
 	portal, rows, synced := m.Portal, m.MaxRows, false
-	err := x.together([]*use{u}, func() error {
-		x.up.wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
+	err = x.together([]*use{u}, func() error {
+		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
 		x.dirty, u.sent = true, true
-		if x.client.in.next() == 'S' {
+		if u.effect.Kind != sqlanalyze.CopyIn && x.client.in.Next() == 'S' {
 			m, err := x.client.wire.Receive()
 			if _, ok := m.(*pgproto3.Sync); err != nil || !ok {
 				return errEnd
 			}
-			x.up.wire.SendSync(&pgproto3.Sync{})
+			x.up.Wire.SendSync(&pgproto3.Sync{})
 			synced = true
 		}
 		return x.relay([]*use{u}, synced)
@@ -179,12 +195,12 @@ func (x *session) collect() error {
 	if x.owed == 0 {
 		return nil
 	}
-	x.up.wire.Send(&pgproto3.Flush{})
-	if err := x.up.wire.Flush(); err != nil {
+	x.up.Wire.Send(&pgproto3.Flush{})
+	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}
 	for x.owed > 0 {
-		m, err := x.up.wire.Receive()
+		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
@@ -222,16 +238,16 @@ func (x *session) sync() error {
 			return err
 		}
 	}
-	if x.broken && (x.up.tx == 'T' || x.dirty) {
-		x.up.wire.SendParse(&pgproto3.Parse{Query: "writ_denied"})
+	if x.broken && (x.up.Tx == 'T' || x.dirty) {
+		x.up.Wire.SendParse(&pgproto3.Parse{Query: "writ_denied"})
 	}
-	x.up.wire.SendSync(&pgproto3.Sync{})
-	if err := x.up.wire.Flush(); err != nil {
+	x.up.Wire.SendSync(&pgproto3.Sync{})
+	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}
 	quiet := x.broken || x.skipping
 	for {
-		m, err := x.up.wire.Receive()
+		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}

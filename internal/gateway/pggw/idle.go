@@ -37,7 +37,7 @@ func (x *session) await() (pgproto3.FrontendMessage, error) {
 		return nil, errStopping
 	}
 	var heard func() error
-	if x.listening && !x.dirty && x.owed == 0 && x.client.in.next() == 0 {
+	if x.listening && !x.dirty && x.owed == 0 && x.client.in.Next() == 0 {
 		heard = x.listen()
 	}
 	m, err := x.client.wire.Receive()
@@ -82,7 +82,7 @@ func (x *session) listen() (stop func() error) {
 // heard passes on what the server says until a read is ended.
 func (x *session) heard() error {
 	for {
-		m, err := x.up.wire.Receive()
+		m, err := x.up.Wire.Receive()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
 		}

@@ -9,16 +9,13 @@ const (
 	maxPassword     = 120 << 10        // bytes of the message that carries a credential
 	maxMessage      = 64 << 20         // bytes of any other, once the holder is known
 	maxParameters   = 64               // of a startup message
-	maxConnect      = 15 * time.Second // for reaching the server and being let in
 	maxPrepared     = 1024             // statements and portals of a session
 	maxHeld         = 64 << 20         // bytes of their texts and values
-	maxMapped       = 4096             // statements kept with what they do
-	maxMappedText   = 16 << 10         // bytes of a text that is kept
 	maxFarewell     = time.Second      // for a client to take the reason why its session ends
 	maxDrain        = 30 * time.Second // for what is under way when the gate stops
-	frameBuffer     = 4 << 10          // bytes read from a client at a time
 	maxStall        = 60 * time.Second // for a client to take what it is sent
 	catalogAge      = time.Second      // after it names are looked up afresh, if something changed
+	copyPiece       = 64 << 10         // bytes of COPY that are sent together
 	flushEvery      = 128              // messages to a client that are sent together
 	parserProcesses = 2
 )

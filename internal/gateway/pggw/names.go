@@ -1,19 +1,23 @@
 package pggw
 
 import (
+	"maps"
+
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlmeaning"
 )
 
 // names are what a session's statements and portals are called: those of the
 // protocol, and of PREPARE and DECLARE, which the server keeps in one place. What
 // stands here the server has confirmed, or will have before it is used. SPEC PGGW-4.
 type names struct {
-	prepared map[string]*prepared
-	portals  map[string]*portal
-	held     int      // bytes of their texts and values
-	unsure   []func() // take back those that the server has not confirmed
+	prepared  map[string]*prepared
+	portals   map[string]*portal
+	held      int      // bytes of their texts and values
+	listening bool     // to other sessions
+	unsure    []func() // take back those that the server has not confirmed
 }
 
 func newNames() names {
@@ -23,17 +27,21 @@ func newNames() names {
 // prepared is a statement that the client has named.
 type prepared struct {
 	text   string
-	mapped *sqlanalyze.Mapped // nil: empty
-	known  *known             // by which it was mapped
+	mapped *sqlanalyze.Mapped  // nil: empty
+	known  *sqlmeaning.Meaning // by which it was mapped
 }
 
 // portal is a prepared statement with values.
 type portal struct {
 	prepared *prepared
-	bind     *pgproto3.Bind
+	bind     *pgproto3.Bind // nil: of DECLARE
+	hold     bool           // it outlives its transaction
 }
 
 func (p *portal) size() (n int) {
+	if n = len(p.prepared.text); p.bind == nil {
+		return n
+	}
 	for _, v := range p.bind.Parameters {
 		n += len(v)
 	}
@@ -50,18 +58,33 @@ func (n *names) full(size int) bool {
 
 // prepare names a statement that was sent and is not confirmed.
 func (n *names) prepare(name string, p *prepared) {
-	n.unprepare(name)
-	n.prepared[name] = p
-	n.held += len(p.text)
+	n.setPrepared(name, p)
 	n.unsure = append(n.unsure, func() { n.unprepare(name) })
 }
 
 // open names a portal that was sent and is not confirmed.
 func (n *names) open(name string, p *portal) {
+	n.setPortal(name, p)
+	n.unsure = append(n.unsure, func() { n.shut(name) })
+}
+
+func (n *names) setPrepared(name string, p *prepared) {
+	n.unprepare(name)
+	n.prepared[name] = p
+	n.held += len(p.text)
+}
+
+func (n *names) setPortal(name string, p *portal) {
 	n.shut(name)
 	n.portals[name] = p
 	n.held += p.size()
-	n.unsure = append(n.unsure, func() { n.shut(name) })
+}
+
+// clone returns a copy that can change by itself.
+func (n *names) clone() *names {
+	c := *n
+	c.prepared, c.portals, c.unsure = maps.Clone(n.prepared), maps.Clone(n.portals), nil
+	return &c
 }
 
 // unprepare forgets a statement.
@@ -95,9 +118,23 @@ func (n *names) undo() {
 	n.unsure = nil
 }
 
-// over forgets the portals, which live no longer than their transaction.
-func (n *names) over() {
-	for name := range n.portals {
-		n.shut(name)
+// over forgets the portals, which live no longer than their transaction: all of
+// them, or those that do not outlive it.
+func (n *names) over(all bool) {
+	for name, p := range n.portals {
+		if all || !p.hold {
+			n.shut(name)
+		}
+	}
+}
+
+// deallocate forgets a statement by its name, or with "" all of them.
+func (n *names) deallocate(name string) {
+	if name != "" {
+		n.unprepare(name)
+		return
+	}
+	for name := range n.prepared {
+		n.unprepare(name)
 	}
 }

@@ -26,7 +26,9 @@ func connectOperation(target string) (*op.Operation, *op.Denial) {
 type use struct {
 	text    string // as it came
 	mapped  *sqlanalyze.Mapped
+	effect  sqlanalyze.Effect
 	bind    *pgproto3.Bind // nil: without values
+	values  []*string      // of EXECUTE
 	result  result
 	receipt canon.Digest     // id of the intent's receipt
 	bounds  gateway.Response // what may come back, as its own permit says
@@ -36,7 +38,7 @@ type use struct {
 // request returns the use as a request to the gate.
 func (x *session) request(u *use) *gateway.Request {
 	r := &gateway.Request{Action: u.mapped.Action(), Target: x.target, Proof: x.proof}
-	a := &sql.Asked{Target: x.target, Text: u.text}
+	a := &sql.Asked{Target: x.target, Text: u.text, Params: u.values}
 	if u.bind != nil {
 		for i, p := range u.bind.Parameters {
 			a.Params = append(a.Params, value(p, formatOf(u.bind.ParameterFormatCodes, i)))
@@ -45,7 +47,7 @@ func (x *session) request(u *use) *gateway.Request {
 	salt := gateway.NewSalt()
 	var err error
 	r.Operation, err = sql.NewOperation(a, &sql.Found{
-		Facts: op.Facts{Salt: salt[:]}, Statement: u.mapped.Statement, Text: u.mapped.Text, Catalog: x.known.analyzer.Catalog.Version,
+		Facts: op.Facts{Salt: salt[:]}, Statement: u.mapped.Statement, Text: u.mapped.Text, Catalog: x.known.Catalog(),
 	})
 	if err != nil {
 		r.Denial = op.Deny(op.OperationInvalid, "the statement has no one form")

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/sqlmeaning"
 	"github.com/writhq/writ/internal/sqlparser"
 )
 
@@ -29,14 +31,14 @@ var Protocol = gateway.Protocol{Name: "postgres", New: New}
 type Config struct{}
 
 type handler struct {
-	hall     *gateway.Hall
-	parsers  *sqlparser.Pool
-	catalogs catalogs
-	cancels  cancels
-	drains   drains
-	startup  time.Duration // for a client to be known; tests shorten it
-	stall    time.Duration // for a client to take what it is sent; tests shorten it
-	age      time.Duration // of what is known of a server; tests shorten it
+	hall    *gateway.Hall
+	parsers *sqlparser.Pool
+	servers sqlmeaning.Servers
+	cancels pgwire.Cancels
+	drains  drains
+	startup time.Duration // for a client to be known; tests shorten it
+	stall   time.Duration // for a client to take what it is sent; tests shorten it
+	age     time.Duration // of what is known of a server; tests shorten it
 }
 
 // New returns a handler for one listener. Unknown fields in cfg are refused.

@@ -1,17 +1,16 @@
 package pggw
 
 import (
-	"context"
-	"crypto/tls"
+	"bytes"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/op"
 )
 
@@ -44,10 +43,24 @@ type result struct {
 	passedOver bool // one before it in the same query failed
 }
 
+// tag takes the number of rows of a statement that returned none: the last word of
+// the tag.
+func (r *result) tag(tag []byte) {
+	if r.rows > 0 {
+		return
+	}
+	if n, err := strconv.ParseInt(string(tag[bytes.LastIndexByte(tag, ' ')+1:]), 10, 64); err == nil {
+		r.rows = n
+	}
+}
+
 // outcome returns what became of u.
 func (u *use) outcome(err error) (gateway.Outcome, error) {
 	r := &u.result
 	o := gateway.Outcome{Class: gateway.OK, Sent: uint64(len(u.mapped.Text)), Received: uint64(r.bytes), Note: fmt.Sprintf("%d rows", r.rows)}
+	if u.effect.Kind == sqlanalyze.CopyIn {
+		o.Sent, o.Received = o.Sent+o.Received, 0
+	}
 	switch {
 	case r.stopped:
 		o.Class, o.Note = gateway.Stopped, fmt.Sprintf("after %d rows", r.rows)
@@ -73,22 +86,22 @@ type answer struct {
 	synced  bool  // a Sync went with them: the answer ends when the server is ready
 	failed  bool  // the client was told of an error
 	stopped error // the client gets no more of it; why
-	brake   *brake
+	brake   *pgwire.Brake
 }
 
 // relay sends what waits and passes the server's answer on until it ends. Without a
 // Sync that is when the last execution has ended.
 func (x *session) relay(uses []*use, synced bool) error {
 	if !synced {
-		x.up.wire.Send(&pgproto3.Flush{})
+		x.up.Wire.Send(&pgproto3.Flush{})
 	}
-	if err := x.up.wire.Flush(); err != nil {
+	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}
-	a := &answer{session: x, uses: uses, synced: synced, brake: newBrake(x, seconds(uses))}
-	defer a.brake.end()
+	a := &answer{session: x, uses: uses, synced: synced, brake: pgwire.NewBrake(x.ctx, x.up, x.upTLS, seconds(uses))}
+	defer a.brake.End()
 	for {
-		m, err := x.up.wire.Receive()
+		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
@@ -123,6 +136,10 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		if a.stopped == nil {
 			a.stop(a.count(a.use(), m.Values))
 		}
+	default:
+		if taken, err := a.copying(m); taken {
+			return false, err
+		}
 	}
 	if a.stopped != nil {
 		return false, nil
@@ -135,13 +152,18 @@ func (a *answer) stop(err error) {
 	if err != nil {
 		a.use().result.stopped = true
 		a.stopped = err
-		a.brake.pull()
+		a.brake.Pull()
 	}
 }
 
 // completed notes that one execution is complete.
 func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
-	a.use().result.done = true
+	u := a.use()
+	u.result.done = true
+	if c, ok := m.(*pgproto3.CommandComplete); ok {
+		u.result.tag(c.CommandTag)
+		a.effect(u)
+	}
 	a.at++
 	a.confirmed()
 	if a.stopped == nil {
@@ -156,7 +178,7 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 // refused takes an error of the server.
 func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	u := a.use()
-	if a.brake.late() && a.stopped == nil {
+	if a.brake.Late() && a.stopped == nil {
 		u.result.stopped = true
 		a.stopped = &op.Denial{
 			Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy gives it %d seconds", seconds(a.uses)), Next: "ask for less at a time", Receipt: u.receipt,
@@ -182,7 +204,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 
 // over ends an answer whose Sync went with it.
 func (a *answer) over(m *pgproto3.ReadyForQuery) error {
-	a.brake.end()
+	a.brake.End()
 	a.ready(m)
 	if a.stopped != nil {
 		a.deny(a.stopped)
@@ -192,63 +214,6 @@ func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 		return errSaid
 	}
 	return nil
-}
-
-// A brake asks the server to stop what it does: when it is pulled, or after a time.
-// Whoever has it calls end, which waits until the server was asked: a request that
-// comes late would stop the next statement. SPEC PGGW-6.
-type brake struct {
-	ctx context.Context
-	up  *upstream
-	cfg *tls.Config
-
-	timer    *time.Timer // nil: no time
-	overtime atomic.Bool
-	mu       sync.Mutex
-	asked    chan struct{} // guarded by mu; nil: not asked
-	over     bool          // guarded by mu
-}
-
-// newBrake returns the brake of one execution, which is given so many seconds; 0
-// is any number.
-func newBrake(x *session, seconds int64) *brake {
-	b := &brake{ctx: x.ctx, up: x.up, cfg: x.upTLS}
-	if seconds > 0 { //guard:R7/sql seconds-bound
-		b.timer = time.AfterFunc(time.Duration(seconds)*time.Second, func() {
-			b.overtime.Store(true)
-			b.pull()
-		})
-	}
-	return b
-}
-
-func (b *brake) late() bool { return b.overtime.Load() }
-
-func (b *brake) pull() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.over || b.asked != nil {
-		return
-	}
-	done := make(chan struct{})
-	b.asked = done
-	go func() {
-		defer close(done)
-		b.up.cancel(b.ctx, b.cfg) // it takes a bounded time
-	}()
-}
-
-func (b *brake) end() {
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	b.mu.Lock()
-	b.over = true
-	asked := b.asked
-	b.mu.Unlock()
-	if asked != nil {
-		<-asked
-	}
 }
 
 // count counts a row against the bounds of the policy.

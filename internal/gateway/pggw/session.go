@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/sqlmeaning"
 	"github.com/writhq/writ/op"
 )
 
@@ -24,19 +26,18 @@ type session struct {
 	proof  gateway.Proof
 	begun  bool // the client was told that it is connected
 
-	up    *upstream
-	upTLS *tls.Config
-	path  []string // schemas that unqualified names are looked for in
-	known *known
-	ctx   context.Context
-	*catalog
+	up     *pgwire.Upstream
+	upTLS  *tls.Config
+	path   []string // schemas that unqualified names are looked for in
+	known  *sqlmeaning.Meaning
+	ctx    context.Context
+	server *sqlmeaning.Server
 	idler
 
 	names
 	skipping   bool // until Sync: a message before it was refused
 	broken     bool // the gate refused it: the server does not know
 	dirty      bool // something was sent upstream since the last Sync
-	listening  bool // to other sessions
 	owed       int  // answers of the server that the client has not got
 	waitingOut int  // messages that wait for the client
 	received   uint64
@@ -45,7 +46,8 @@ type session struct {
 // run is the act of a session.
 func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, error) {
 	x.path = []string{"public"}
-	up, err := connect(ctx, a, x.client, x.path)
+	x.upTLS = a.TLS()
+	up, err := x.connect(ctx, a)
 	a.Secret.Wipe() // a session goes on for long after the server has let it in
 	if err != nil {
 		x.hall.Log().Error("the server did not let the gate in", "target", x.target, "err", err)
@@ -59,9 +61,9 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetReadDeadline(past)
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
-	x.up, x.upTLS, x.ctx, x.names = up, a.TLS(), ctx, newNames()
-	x.catalog = x.catalogs.get(catalogKey{a.Target.Origin, a.Target.Inject.Name})
-	if x.known, err = x.catalog.read(x, up); err != nil {
+	x.up, x.ctx, x.names = up, ctx, newNames()
+	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
+	if x.known, err = x.server.Read(ctx, up, x.path, x.age); err != nil {
 		x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
 		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
 	}
@@ -81,17 +83,17 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 
 // speak tells the client that it is connected and answers it until it leaves.
 func (x *session) speak() error {
-	data, forget := x.cancels.add(func() { x.up.cancel(x.ctx, x.upTLS) })
+	data, forget := x.cancels.Add(func() { x.up.Cancel(x.ctx, x.upTLS) })
 	defer forget()
 	x.begun = true
 	c := x.client
 	c.wire.SetMaxBodyLen(maxMessage)
 	c.wire.Send(&pgproto3.AuthenticationOk{})
-	for k, v := range x.up.params {
+	for k, v := range x.up.Params {
 		c.wire.Send(&pgproto3.ParameterStatus{Name: k, Value: v})
 	}
 	c.wire.Send(data)
-	c.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+	c.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 	for {
 		if err := x.flush(); err != nil {
 			return err
@@ -172,27 +174,30 @@ func (x *session) query(text string) error {
 		return err
 	}
 	x.unnamed()
-	list, err := x.known.statements(x.parsers, text)
+	list, err := x.known.Statements(x.parsers, text)
 	if err != nil {
 		x.deny(x.record(err))
 		return x.refused()
 	}
 	if len(list) == 0 {
 		x.client.wire.Send(&pgproto3.EmptyQueryResponse{})
-		x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+		x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 		return nil
 	}
+	uses, err := x.uses(text, list)
+	if err != nil {
+		x.deny(x.record(err))
+		return x.refused()
+	}
 	whole := ""
-	uses := make([]*use, len(list))
 	for i := range list {
-		uses[i] = &use{text: text, mapped: &list[i]}
 		whole += list[i].Text + ";"
 	}
 	err = x.together(uses, func() error {
 		for _, u := range uses {
 			u.sent = true
 		}
-		x.up.wire.SendQuery(&pgproto3.Query{String: whole})
+		x.up.Wire.SendQuery(&pgproto3.Query{String: whole})
 		return x.relay(uses, true)
 	})
 	return x.after(err)
@@ -212,23 +217,23 @@ func (x *session) after(err error) error {
 
 // refused makes a denial in a transaction what an error of the server is there.
 func (x *session) refused() error {
-	if x.up.tx == 'T' || x.dirty { // also what was executed since the last Sync is one transaction
+	if x.up.Tx == 'T' || x.dirty { // also what was executed since the last Sync is one transaction
 		if err := x.fail(); err != nil {
 			return err
 		}
 	}
-	x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.tx})
+	x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 	return nil
 }
 
 // fail makes the transaction upstream fail, by a statement that is none.
 func (x *session) fail() error {
-	x.up.wire.SendQuery(&pgproto3.Query{String: "writ_denied"})
-	if err := x.up.wire.Flush(); err != nil {
+	x.up.Wire.SendQuery(&pgproto3.Query{String: "writ_denied"})
+	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}
 	for {
-		m, err := x.up.wire.Receive()
+		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
@@ -242,11 +247,11 @@ func (x *session) fail() error {
 // ready notes that the server has ended a series: what it did not confirm it does
 // not have, and portals live no longer than their transaction.
 func (x *session) ready(r *pgproto3.ReadyForQuery) {
-	x.up.tx = r.TxStatus
+	x.up.Tx = r.TxStatus
 	x.takeBack()
 	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
 	if r.TxStatus == 'I' {
-		x.over()
+		x.over(false)
 	}
 }
 
@@ -274,6 +279,9 @@ func (x *session) denied(r *gateway.Request) error {
 
 // record has a statement that could not be mapped denied on the record.
 func (x *session) record(why error) error {
-	r := &gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: op.Deny(op.OperationInvalid, why.Error())}
-	return x.denied(r)
+	d, ok := errors.AsType[*op.Denial](why)
+	if !ok {
+		d = op.Deny(op.OperationInvalid, why.Error())
+	}
+	return x.denied(&gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: d})
 }

@@ -1,11 +1,11 @@
 package pggw
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/proof"
 )
@@ -20,7 +21,7 @@ import (
 // A client is a connection of someone who may not be known yet.
 type client struct {
 	net.Conn
-	in     *frames
+	in     *pgwire.Frames
 	wire   *pgproto3.Backend
 	spki   []byte // of the key that it proved in TLS
 	params map[string]string
@@ -52,10 +53,10 @@ func (h *handler) serve(ctx context.Context, raw net.Conn) {
 // accept brings a connection to its startup message: over TLS, asked for in
 // either way. A request to cancel is carried out here. SPEC PGGW-1.
 func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
-	c := &client{Conn: raw, in: newFrames(raw)}
-	if first, err := c.in.r.Peek(1); err != nil {
+	c := &client{Conn: raw, in: pgwire.NewFrames(raw)}
+	if first, err := c.in.First(); err != nil {
 		return nil, errEnd
-	} else if first[0] == recordHandshake { // TLS at once
+	} else if first == recordHandshake { // TLS at once
 		if err := h.encrypt(ctx, c); err != nil {
 			return nil, err
 		}
@@ -68,7 +69,7 @@ func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
 		}
 		switch m := m.(type) {
 		case *pgproto3.SSLRequest:
-			if c.encrypted() || c.in.r.Buffered() > 0 { // what was sent ahead was not sent over TLS
+			if c.encrypted() || c.in.Waiting() > 0 { // what was sent ahead was not sent over TLS
 				return nil, errEnd
 			}
 			if _, err := c.Write([]byte{'S'}); err != nil {
@@ -82,7 +83,7 @@ func (h *handler) accept(ctx context.Context, raw net.Conn) (*client, error) {
 				return nil, errEnd
 			}
 		case *pgproto3.CancelRequest:
-			h.cancels.cancel(m)
+			h.cancels.Cancel(m)
 			return nil, errEnd
 		case *pgproto3.StartupMessage:
 			if !c.encrypted() { //guard:R2/sql client-tls
@@ -103,14 +104,14 @@ func (h *handler) encrypt(ctx context.Context, c *client) error {
 	if cfg == nil {
 		return errEnd
 	}
-	t := tls.Server(&peeked{c.Conn, c.in.r}, cfg)
+	t := tls.Server(&peeked{c.Conn, c.in.Raw()}, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("postgres: TLS: %w", err)
 	}
 	if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
 		c.spki = certs[0].RawSubjectPublicKeyInfo
 	}
-	c.Conn, c.in = t, newFrames(t)
+	c.Conn, c.in = t, pgwire.NewFrames(t)
 	return nil
 }
 
@@ -122,7 +123,7 @@ func (c *client) encrypted() bool {
 // peeked is a connection of which something was looked at.
 type peeked struct {
 	net.Conn
-	r *bufio.Reader
+	r io.Reader
 }
 
 // Read reads from the connection.
@@ -133,7 +134,7 @@ func (c *client) begin(m *pgproto3.StartupMessage) error {
 	if len(m.Parameters) > maxParameters {
 		return errEnd
 	}
-	c.in.typed = true
+	c.in.Typed()
 	c.params = make(map[string]string, len(m.Parameters))
 	var extensions []string
 	for k, v := range m.Parameters {

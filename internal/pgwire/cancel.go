@@ -1,4 +1,4 @@
-package pggw
+package pgwire
 
 import (
 	"crypto/rand"
@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// cancels are the sessions that can be told to stop what they do, by the keys
+// Cancels are the sessions that can be told to stop what they do, by the keys
 // that the gate gave them: a server's own keys never leave the gate. SPEC PGGW-7.
-type cancels struct {
+type Cancels struct {
 	mu   sync.Mutex
 	next uint32
 	of   map[uint32]*cancelled // guarded by mu
@@ -22,8 +22,8 @@ type cancelled struct {
 	do  func()
 }
 
-// add returns what a client is told, and how to forget it.
-func (c *cancels) add(do func()) (*pgproto3.BackendKeyData, func()) {
+// Add returns what a client is told, and how to forget it.
+func (c *Cancels) Add(do func()) (*pgproto3.BackendKeyData, func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
@@ -41,8 +41,8 @@ func (c *cancels) add(do func()) (*pgproto3.BackendKeyData, func()) {
 	}
 }
 
-// cancel stops what the session does whose key m has.
-func (c *cancels) cancel(m *pgproto3.CancelRequest) {
+// Cancel stops what the session does whose key m has.
+func (c *Cancels) Cancel(m *pgproto3.CancelRequest) {
 	c.mu.Lock()
 	x := c.of[m.ProcessID]
 	c.mu.Unlock()
@@ -51,7 +51,8 @@ func (c *cancels) cancel(m *pgproto3.CancelRequest) {
 	}
 }
 
-func cancelMessage(pid uint32, key []byte) []byte {
+// CancelMessage returns what asks a server to stop a session.
+func CancelMessage(pid uint32, key []byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(12+len(key)))
 	b = binary.BigEndian.AppendUint32(b, 80877102) // Source: PostgreSQL, "Message Formats", CancelRequest
 	return append(binary.BigEndian.AppendUint32(b, pid), key...)

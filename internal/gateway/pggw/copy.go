@@ -1,0 +1,91 @@
+package pggw
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/op"
+)
+
+// copying takes the messages of COPY, where the statement is one, and reports
+// whether m was such a message. SPEC PGGW-11.
+func (a *answer) copying(m pgproto3.BackendMessage) (taken bool, err error) {
+	u := a.use()
+	switch m := m.(type) {
+	case *pgproto3.CopyOutResponse:
+		if u.effect.Kind != sqlanalyze.CopyOut {
+			return true, errUpstream
+		}
+		a.client.wire.Send(m)
+	case *pgproto3.CopyInResponse:
+		if u.effect.Kind != sqlanalyze.CopyIn {
+			return true, errUpstream
+		}
+		a.client.wire.Send(m)
+		return true, a.copyIn(u)
+	case *pgproto3.CopyData: // one row each
+		if a.stopped == nil {
+			a.stop(a.count(u, [][]byte{m.Data}))
+		}
+		if a.stopped == nil {
+			return true, a.pass(m)
+		}
+	case *pgproto3.CopyDone:
+		if a.stopped == nil {
+			return true, a.pass(m)
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// copyIn sends on what the client copies, until it has ended or is too much. A Sync
+// in between says nothing, as at a server.
+func (a *answer) copyIn(u *use) error {
+	if err := a.flush(); err != nil {
+		return err
+	}
+	for waiting := 0; ; {
+		m, err := a.client.wire.Receive()
+		if err != nil {
+			return errEnd
+		}
+		switch m := m.(type) {
+		case *pgproto3.CopyData:
+			if max := u.bounds.MaxBytes; max > 0 && u.result.bytes+int64(len(m.Data)) > max { //guard:R7/sql copy-bytes
+				u.result.stopped = true
+				a.stopped = &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d bytes through", max), Next: "copy less at a time", Receipt: u.receipt}
+				return a.ended(&pgproto3.CopyFail{Message: "stopped"})
+			}
+			u.result.bytes += int64(len(m.Data))
+			a.up.Wire.Send(m)
+			if waiting += len(m.Data); waiting < copyPiece && a.client.in.Next() != 0 {
+				continue
+			}
+			waiting = 0
+			if err := a.up.Wire.Flush(); err != nil {
+				return errUpstream
+			}
+		case *pgproto3.CopyDone, *pgproto3.CopyFail:
+			return a.ended(m)
+		case *pgproto3.Flush, *pgproto3.Sync:
+		default:
+			return errEnd
+		}
+	}
+}
+
+// ended tells the server that the client copies no more.
+func (a *answer) ended(m pgproto3.FrontendMessage) error {
+	a.up.Wire.Send(m)
+	if !a.synced {
+		a.up.Wire.Send(&pgproto3.Flush{})
+	}
+	if err := a.up.Wire.Flush(); err != nil {
+		return errUpstream
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package pggw
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
+)
+
+// methods are the ways in which a policy has a secret used at a server.
+var methods = map[string]pgwire.Method{"password": pgwire.SCRAM, "md5": pgwire.MD5, gateway.ClientCertificate: pgwire.Certificate}
+
+// connect reaches the server as the policy says, and is let in with the secret.
+// SPEC PGGW-3.
+func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream, error) {
+	u, err := url.Parse(a.Target.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: origin: %w", err)
+	}
+	l := &pgwire.Login{
+		Host: u.Hostname(), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
+		TLS: x.upTLS, Params: startupParams(x.client, x.path), Dial: func(ctx context.Context) (net.Conn, error) { return a.Dial(ctx) },
+	}
+	if l.Method == pgwire.Certificate {
+		cert, err := a.Certificate()
+		if err != nil {
+			return nil, err
+		}
+		l.TLS = x.upTLS.Clone()
+		l.TLS.Certificates = []tls.Certificate{*cert}
+	}
+	return pgwire.Connect(ctx, l, a.Secret)
+}
+
+// pinned are the settings of every session upstream: what names and literals mean
+// must not hang on what a role or a database has been set to. SPEC PGGW-3.
+func pinned(path []string) map[string]string {
+	quoted := make([]string, 0, len(path)+2)
+	for _, s := range append(append([]string{"pg_catalog"}, path...), "pg_temp") { // pg_temp last: else it comes first
+		quoted = append(quoted, `"`+strings.ReplaceAll(s, `"`, `""`)+`"`)
+	}
+	return map[string]string{
+		"search_path": strings.Join(quoted, ", "), "standard_conforming_strings": "on", "client_encoding": "UTF8",
+		"backslash_quote": "safe_encoding", "transform_null_equals": "off",
+	}
+}
+
+// reported are those of the pinned settings that a server reports when they change.
+// Source: PostgreSQL, "Asynchronous Operations".
+var reported = map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+
+// startupParams returns what a session is begun with upstream: what is pinned, and
+// of what the client said what changes only how it looks.
+func startupParams(c *client, path []string) map[string]string {
+	out := pinned(path)
+	for _, k := range []string{"application_name", "datestyle", "timezone", "extra_float_digits", "intervalstyle"} {
+		for name, v := range c.params {
+			if strings.EqualFold(name, k) {
+				out[k] = v
+			}
+		}
+	}
+	return out
+}

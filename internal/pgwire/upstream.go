@@ -1,0 +1,166 @@
+package pgwire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/secret"
+)
+
+// ErrWire is wrapped by every error of this package.
+var ErrWire = errors.New("postgres")
+
+// A Login is how a server lets someone in.
+type Login struct {
+	Host, Database, User string
+	Method               Method
+	TLS                  *tls.Config
+	Params               map[string]string // of the startup message
+	Dial                 func(context.Context) (net.Conn, error)
+}
+
+// A Method is how a user shows to a server that it is one. A server that asks for
+// another gets nothing.
+type Method string
+
+// The methods. SCRAM binds to the channel where the server offers it.
+const (
+	SCRAM       Method = "scram-sha-256"
+	MD5         Method = "md5"
+	Certificate Method = "none" // in TLS, so that the server asks for nothing
+)
+
+// An Upstream is a connection to a server, of one session.
+type Upstream struct {
+	net.Conn
+	Wire   *pgproto3.Frontend
+	Params map[string]string // what the server reports of its settings
+	Tx     byte              // state of the transaction: I, T or E
+
+	pid  uint32
+	key  []byte
+	dial func(context.Context) (net.Conn, error)
+}
+
+// Connect reaches the server and is let in with the secret.
+func Connect(ctx context.Context, l *Login, s secret.Bytes) (*Upstream, error) {
+	cfg, err := pgconn.ParseConfig("host=placeholder user=placeholder sslmode=disable")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	cfg.Host, cfg.Fallbacks, cfg.ValidateConnect = l.Host, nil, nil // nothing of the environment counts
+	cfg.Database, cfg.User, cfg.RuntimeParams = l.Database, l.User, l.Params
+	cfg.RequireAuth, cfg.ConnectTimeout, cfg.TLSConfig = string(l.Method), maxConnect, l.TLS
+	var dialled net.Conn
+	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{cfg.Host}, nil } // Dial looks it up
+	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := l.Dial(ctx)
+		dialled = c
+		return c, err
+	}
+	cfg.Password = ""
+	if l.Method != Certificate {
+		err = s.Use(func(b []byte) error {
+			cfg.Password = string(b) //secret:string the library that speaks SCRAM takes one
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	p, err := pgconn.ConnectConfig(ctx, cfg)
+	cfg.Password = ""
+	if err != nil {
+		if dialled != nil {
+			dialled.Close()
+		}
+		return nil, fmt.Errorf("%w: connect: %w", ErrWire, err)
+	}
+	return hijack(ctx, p, l.Dial)
+}
+
+func hijack(ctx context.Context, p *pgconn.PgConn, dial func(context.Context) (net.Conn, error)) (*Upstream, error) {
+	if err := p.SyncConn(ctx); err != nil {
+		return nil, fmt.Errorf("%w: connect: %w", ErrWire, err)
+	}
+	h, err := p.Hijack()
+	if err != nil {
+		return nil, fmt.Errorf("%w: connect: %w", ErrWire, err)
+	}
+	return &Upstream{Conn: h.Conn, Wire: h.Frontend, Params: h.ParameterStatuses, Tx: h.TxStatus, pid: h.PID, key: h.SecretKey, dial: dial}, nil
+}
+
+// Query runs one query and returns its rows as text. Nothing else is under way.
+func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err error) {
+	stop := context.AfterFunc(ctx, func() { u.Close() })
+	defer stop()
+	u.Wire.SendQuery(&pgproto3.Query{String: sql})
+	if err := u.Wire.Flush(); err != nil {
+		return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
+	}
+	var refused error
+	for {
+		m, err := u.Wire.Receive()
+		if err != nil {
+			return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.DataRow:
+			row := make([]string, len(m.Values))
+			for i, v := range m.Values {
+				row[i] = string(v)
+			}
+			rows = append(rows, row)
+		case *pgproto3.ErrorResponse:
+			refused = fmt.Errorf("%w: query: %s", ErrWire, m.Code)
+		case *pgproto3.ReadyForQuery:
+			u.Tx = m.TxStatus
+			return rows, refused
+		}
+	}
+}
+
+// Cancel asks the server to stop what it does for u.
+func (u *Upstream) Cancel(ctx context.Context, cfg *tls.Config) {
+	ctx, stop := context.WithTimeout(ctx, maxConnect)
+	defer stop()
+	c, err := u.dial(ctx)
+	if err != nil {
+		return // the client hears nothing of it either way
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(maxConnect)) //nolint:errcheck // else the reads fail at once
+	if cfg != nil {
+		if t, err := encryptTo(ctx, c, cfg); err == nil {
+			c = t
+		} else {
+			return
+		}
+	}
+	c.Write(CancelMessage(u.pid, u.key))
+	c.Read(make([]byte, 1)) // the server closes when it has seen it
+}
+
+// encryptTo asks a server for TLS.
+func encryptTo(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, error) {
+	b, err := (&pgproto3.SSLRequest{}).Encode(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	if _, err := c.Write(b); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	var answer [1]byte
+	if _, err := c.Read(answer[:]); err != nil || answer[0] != 'S' {
+		return nil, fmt.Errorf("%w: the server does not speak TLS", ErrWire)
+	}
+	t := tls.Client(c, cfg)
+	return t, t.HandshakeContext(ctx)
+}

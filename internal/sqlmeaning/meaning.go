@@ -1,0 +1,126 @@
+// Package sqlmeaning keeps what statements mean on servers: by a copy of each
+// server's catalog, which is seen to be the server's still before it counts, and
+// with the statements that were mapped by it.
+//
+// A [Servers] and what it gives out are safe for concurrent use.
+package sqlmeaning
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlcatalog"
+)
+
+// Servers are those that a gate speaks with. The zero value is ready for use.
+type Servers struct {
+	mu sync.Mutex
+	of map[Key]*Server // guarded by mu
+}
+
+// A Key is what a catalog hangs on: where the server is, and who it is looked at as.
+type Key struct{ Origin, User string }
+
+// A Server is one server.
+type Server struct {
+	current atomic.Pointer[Meaning]
+	reading sync.Mutex
+}
+
+// A Meaning is what statements mean by one catalog and search path.
+type Meaning struct {
+	analyzer sqlanalyze.Analyzer
+	mark     string
+	checked  atomic.Int64 // Unix nanoseconds: it was the server's then
+
+	mu     sync.RWMutex
+	mapped map[string][]sqlanalyze.Mapped // guarded by mu; by the text
+}
+
+// Get returns the server of the key.
+func (s *Servers) Get(k Key) *Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = make(map[Key]*Server)
+	}
+	if s.of[k] == nil {
+		s.of[k] = new(Server)
+	}
+	return s.of[k]
+}
+
+// Now returns what was last known, and whether that was no longer ago than age; nil
+// before the first [Server.Read].
+func (s *Server) Now(age time.Duration) (m *Meaning, fresh bool) {
+	m = s.current.Load()
+	if m == nil {
+		return nil, false
+	}
+	if time.Now().UnixNano()-m.checked.Load() >= int64(age) { //guard:A17 catalog-checked
+		return m, false
+	}
+	return m, true
+}
+
+// Read returns what is known, for names that are looked for along the path. If that
+// is older than age it is seen over q to be the server's still, or read again; of
+// several that ask at once, one looks. Errors are those of [sqlcatalog]. SPEC PGGW-9.
+func (s *Server) Read(ctx context.Context, q sqlcatalog.Querier, path []string, age time.Duration) (*Meaning, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	at := time.Now()
+	m, fresh := s.Now(age)
+	if fresh {
+		return m, nil
+	}
+	mark, err := sqlcatalog.Mark(ctx, q) // before the rest: what changes meanwhile is seen the next time
+	if err != nil {
+		return nil, err
+	}
+	if m == nil || m.mark != mark {
+		c, err := sqlcatalog.Load(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		m = New(c, path)
+		m.mark = mark
+	}
+	m.checked.Store(at.UnixNano())
+	s.current.Store(m)
+	return m, nil
+}
+
+// New returns what statements mean by c, for names that are looked for along the
+// path.
+func New(c *sqlcatalog.Catalog, path []string) *Meaning {
+	return &Meaning{analyzer: sqlanalyze.Analyzer{Catalog: c, Path: path}}
+}
+
+// Catalog returns the version of the catalog.
+func (m *Meaning) Catalog() string { return m.analyzer.Catalog.Version }
+
+// Statements returns what the statements of a text do. Who gets them does not change
+// them. Errors are those of [sqlanalyze.Analyzer.Map].
+func (m *Meaning) Statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Mapped, error) {
+	m.mu.RLock()
+	list, ok := m.mapped[text]
+	m.mu.RUnlock()
+	if ok {
+		return list, nil
+	}
+	list, err := m.analyzer.Map(g, text)
+	if err != nil || len(text) > maxMappedText {
+		return list, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mapped == nil || len(m.mapped) >= maxMapped {
+		m.mapped = make(map[string][]sqlanalyze.Mapped)
+	}
+	m.mapped[text] = list
+	return list, nil
+}
