@@ -211,7 +211,7 @@ func (d *Document) checkTarget(t *Target) error {
 	if !contains(kind.inject, t.Inject.How) {
 		return fmt.Errorf("inject: how: %w: %q; a target of kind %s takes %s", ErrUnsupported, t.Inject.How, t.Kind, strings.Join(kind.inject, ", "))
 	}
-	if err := t.Inject.check(); err != nil {
+	if err := t.Inject.check(t.Kind); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
 	secret := t.Inject.How != "none"
@@ -262,7 +262,7 @@ func checkPins(pins []string) error {
 
 // check refuses a place that a secret cannot be put in as it stands: a line
 // break in a prefix would begin another header.
-func (i *Inject) check() error {
+func (i *Inject) check(kind string) error {
 	printable := func(s string) bool {
 		return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 	}
@@ -272,11 +272,13 @@ func (i *Inject) check() error {
 	if i.Prefix != "" && i.How != "header" {
 		return fmt.Errorf("prefix: only with header")
 	}
-	switch i.How {
-	case "password":
+	if kind == "postgres" {
 		if i.Name == "" || len(i.Name) > maxNameBytes || !printable(i.Name) {
 			return fmt.Errorf("name: want the user, of 1 to %d printable bytes", maxNameBytes)
 		}
+		return nil
+	}
+	switch i.How {
 	case "none", "client_certificate":
 		if i.Name != "" {
 			return fmt.Errorf("name: absent with %s", i.How)

@@ -182,6 +182,7 @@ type middle struct {
 	addr, db, pin string
 	server        string
 	cert          tls.Certificate
+	tls           bool // also with the server
 
 	mu        sync.Mutex
 	ops       []string              // guarded by mu
@@ -234,6 +235,15 @@ func (m *middle) serve(raw net.Conn) {
 		return
 	}
 	defer up.Close()
+	if m.tls {
+		if _, err := up.Write(ask); err != nil {
+			return
+		}
+		if _, err := up.Read(make([]byte, 1)); err != nil {
+			return
+		}
+		up = tls.Client(up, &tls.Config{InsecureSkipVerify: true})
+	}
 	go func() {
 		io.Copy(c, up)
 		c.Close()
