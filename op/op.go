@@ -99,6 +99,9 @@ type SQL struct {
 	Types     []string      `json:"types,omitempty"`     // schema.name, outside pg_catalog
 	Settings  []string      `json:"settings,omitempty"`  // that SET and SHOW may name
 	Channels  []string      `json:"channels,omitempty"`  // that LISTEN, UNLISTEN and NOTIFY may name
+	// Introspection declares what clients read of catalogs to learn which tables there
+	// are, in statements that read nothing else.
+	Introspection bool `json:"introspection,omitempty"`
 }
 
 // An SQLRelation is a table, or what is like one, and what may be done with it. A

@@ -43,6 +43,7 @@ func (Mapper) Shape(*op.Declaration) op.Shape {
 		op.Field{Name: "where", Type: op.Bool, Required: true},
 		op.Field{Name: "limit", Type: op.Int},
 		op.Field{Name: "params", Type: op.Int, Required: true},
+		op.Field{Name: "introspection", Type: op.Bool, Required: true},
 		op.Field{Name: "setting", Type: op.Record, Fields: []op.Field{{Name: "name", Type: op.Text, Required: true}, {Name: "value", Type: op.Text, Required: true}}},
 	)
 	return op.Shape{Resource: []op.Field{{Name: "text", Type: op.Text, Required: true}}, Context: context}
@@ -142,7 +143,7 @@ func view(a *Asked, f *Found, d *op.Declaration) (*op.View, error) {
 	c := map[string]any{
 		"kinds": s.Kinds, "relations": relationNames(s.Relations), "reads": columnNames(s.Reads), "inserts": columnNames(s.Inserts), "updates": columnNames(s.Updates),
 		"functions": s.Functions, "operators": s.Operators, "types": s.Types, "underlying": s.Underlying, "channels": s.Channels,
-		"where": s.Where, "params": int64(len(a.Params)),
+		"where": s.Where, "params": int64(len(a.Params)), "introspection": declared.Introspection && s.introspects(),
 	}
 	if s.Limit != NoLimit {
 		c["limit"] = s.Limit
@@ -200,25 +201,17 @@ func columnNames(list []Column) []string {
 
 // declaredAll refuses what d does not list.
 func declaredAll(s *Statement, d *op.SQL) error {
-	for _, r := range s.Relations {
-		if !modeDeclared(find(d, r.Schema, r.Name), r.Mode) { //guard:R3/sql relation-declared
-			return fmt.Errorf("%w: to %s %s.%s is not declared", ErrSQL, r.Mode, r.Schema, r.Name)
-		}
+	if err := relationsDeclared(s, d); err != nil {
+		return err
 	}
-	for verb, list := range map[string][]Column{"read": s.Reads, "insert": s.Inserts, "update": s.Updates} {
-		for _, c := range list {
-			if !columnDeclared(find(d, c.Schema, c.Table), verb, c.Name) { //guard:R3/sql column-declared
-				return fmt.Errorf("%w: to %s %s.%s.%s is not declared", ErrSQL, verb, c.Schema, c.Table, c.Name)
-			}
-		}
-	}
+	alone := d.Introspection && s.introspects()
 	for _, f := range append(slices.Clone(s.Functions), s.Operators...) {
-		if !functionDeclared(d, f) { //guard:R3/sql function-declared
+		if !functionDeclared(d, f) && !(d.Introspection && introspectionCalls(f, alone)) { //guard:R3/sql function-declared
 			return fmt.Errorf("%w: %s is not declared", ErrSQL, f)
 		}
 	}
 	for _, t := range s.Types {
-		if !slices.Contains(d.Types, t) { //guard:R3/sql type-declared
+		if !slices.Contains(d.Types, t) && !(d.Introspection && informationSchema[t]) { //guard:R3/sql type-declared
 			return fmt.Errorf("%w: the type %s is not declared", ErrSQL, t)
 		}
 	}
@@ -229,6 +222,23 @@ func declaredAll(s *Statement, d *op.SQL) error {
 	}
 	if s.Set != nil && !slices.Contains(d.Settings, s.Set.Name) { //guard:R3/sql setting-declared
 		return fmt.Errorf("%w: the setting %s is not declared", ErrSQL, s.Set.Name)
+	}
+	return nil
+}
+
+// relationsDeclared refuses relations and columns that d does not list.
+func relationsDeclared(s *Statement, d *op.SQL) error {
+	for i, r := range s.Relations {
+		if !modeDeclared(find(d, r.Schema, r.Name), r.Mode) && !(d.Introspection && introspectedRelation(&s.Relations[i])) { //guard:R3/sql relation-declared
+			return fmt.Errorf("%w: to %s %s.%s is not declared", ErrSQL, r.Mode, r.Schema, r.Name)
+		}
+	}
+	for verb, list := range map[string][]Column{"read": s.Reads, "insert": s.Inserts, "update": s.Updates} {
+		for i, c := range list {
+			if !columnDeclared(find(d, c.Schema, c.Table), verb, c.Name) && !(d.Introspection && verb == "read" && introspectedColumn(&list[i])) { //guard:R3/sql column-declared
+				return fmt.Errorf("%w: to %s %s.%s.%s is not declared", ErrSQL, verb, c.Schema, c.Table, c.Name)
+			}
+		}
 	}
 	return nil
 }

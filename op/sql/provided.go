@@ -28,10 +28,12 @@ var provided = map[string]map[string]bool{
 	"sequences": set(`nextval currval`),
 }
 
-func set(names string) map[string]bool {
+func set(names string) map[string]bool { return within("pg_catalog", names) }
+
+func within(schema, names string) map[string]bool {
 	out := make(map[string]bool)
 	for _, n := range strings.Fields(names) {
-		out["pg_catalog."+n] = true
+		out[schema+"."+n] = true
 	}
 	return out
 }

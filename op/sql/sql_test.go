@@ -137,6 +137,52 @@ func malformed() []change {
 	}
 }
 
+// introspection are changes that leave a statement on catalogs, declared by
+// introspection and nothing else; the first is permitted.
+func introspection() []change {
+	catalog := func(name string, f func(*sql.Statement)) change {
+		return change{name: "introspection" + name, declaration: func(d *op.Declaration) { d.SQL = &op.SQL{Introspection: true} },
+			asked: func(a *sql.Asked) { a.Params = nil },
+			found: func(x *sql.Found) {
+				x.Statement = sql.Statement{Kinds: []string{"select"}, Relations: []sql.Relation{{Schema: "pg_catalog", Name: "pg_roles", Mode: sql.Read}},
+					Reads:     []sql.Column{{Schema: "pg_catalog", Table: "pg_roles", Name: "rolname"}},
+					Functions: []string{"pg_catalog.array_agg(anynonarray)", "pg_catalog.pg_table_is_visible(oid)"}, Types: []string{"information_schema.sql_identifier"}, Where: true, Limit: sql.NoLimit}
+				f(&x.Statement)
+			}}
+	}
+	return []change{
+		catalog("", func(*sql.Statement) {}),
+		catalog(" not turned on", func(*sql.Statement) {}),
+		catalog(", a hidden column", func(s *sql.Statement) { s.Reads[0].Name = "rolpassword" }),
+		catalog(", another relation", func(s *sql.Statement) { s.Relations[0].Name = "pg_authid" }),
+		catalog(", of another schema", func(s *sql.Statement) { s.Relations[0].Schema, s.Reads[0].Schema = "public", "public" }),
+		catalog(", a lock", func(s *sql.Statement) { s.Relations[0].Mode = sql.Lock }),
+		catalog(", written", func(s *sql.Statement) { s.Inserts, s.Reads = s.Reads, nil }),
+		catalog(", another function", func(s *sql.Statement) { s.Functions = []string{"pg_catalog.pg_read_file(text)"} }),
+		catalog(", another type", func(s *sql.Statement) { s.Types[0] = "public.mood" }),
+	}
+}
+
+// TestIntrospection permits what reads catalogs and no more. SPEC SQL-10.
+//
+// R3/sql
+// guard: introspection-relation, introspection-column
+func TestIntrospection(t *testing.T) {
+	for i, c := range introspection() {
+		o, d := apply(t, c)
+		if i == 1 {
+			d.SQL.Introspection = false
+		}
+		v, err := (sql.Mapper{}).View(o, d)
+		if (err == nil) != (i == 0) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if i == 0 && v.Context["introspection"] != true {
+			t.Errorf("rules see %v", v.Context)
+		}
+	}
+}
+
 // apply returns the operation and declaration after a change.
 func apply(t testing.TB, c change) (*op.Operation, *op.Declaration) {
 	t.Helper()
@@ -320,11 +366,14 @@ func vectors(t *testing.T) (out []vector) {
 			*f = sql.Found{Facts: salt(), Statement: sql.Statement{Kinds: []string{sql.Connect}, Where: true, Limit: sql.NoLimit}}
 		}, asked: func(a *sql.Asked) { a.Text, a.Params = "", nil }, declaration: func(d *op.Declaration) { d.Actions = []string{"sql:connect"} }},
 	}, undeclared()...)
-	for _, c := range append(cases, malformed()...) {
+	for _, c := range slices.Concat(cases, introspection(), malformed()) {
 		if c.name == "long text" {
 			continue
 		}
 		o, d := apply(t, c)
+		if strings.HasSuffix(c.name, "not turned on") {
+			d.SQL.Introspection = false
+		}
 		v := vector{Name: c.name, Declaration: d, Asked: hex.EncodeToString(o.Asked), Found: hex.EncodeToString(o.Found)}
 		if view, err := (sql.Mapper{}).View(o, d); err != nil {
 			v.Refused = true
