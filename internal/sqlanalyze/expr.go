@@ -249,15 +249,12 @@ func (v *visitor) operator(parts []string) {
 
 // call counts a function call, and qualifies it.
 func (v *visitor) call(c *pg.FuncCall, s *scope) {
-	parts, nargs := names(c.Funcname), len(c.Args)
-	if c.AggWithinGroup {
-		nargs += len(c.AggOrder)
-	}
+	parts, n := names(c.Funcname), arityOf(c)
 	name := parts[len(parts)-1]
 	schema := ""
 	switch len(parts) {
 	case 1:
-		schema = v.schemaOf(name, nargs)
+		schema = v.schemaOf(name, n)
 	case 2:
 		schema = parts[0]
 	default:
@@ -265,12 +262,12 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	}
 	found := false
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
-		if f.Takes(nargs) {
+		if n.fits(f) {
 			v.functions[f.String()], found = true, true
 		}
 	}
 	if !found {
-		deny("there is no function %s.%s with %d arguments", schema, name, nargs)
+		deny("there is no function %s.%s with %d arguments", schema, name, n.most)
 	}
 	if len(parts) == 1 {
 		c.Funcname = []*pg.Node{pg.MakeStrNode(schema), pg.MakeStrNode(name)}
@@ -297,11 +294,41 @@ func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 	}
 }
 
+// An arity is how many arguments a call may have.
+type arity struct{ least, most int }
+
+// arityOf returns how many arguments the server may look for a function by: it drops
+// parameters that were declared to be of type void. Source: PostgreSQL,
+// ParseFuncOrColumn.
+func arityOf(c *pg.FuncCall) arity {
+	if c.AggWithinGroup {
+		n := len(c.Args) + len(c.AggOrder)
+		return arity{n, n}
+	}
+	n := arity{len(c.Args), len(c.Args)}
+	for _, a := range c.Args {
+		if a.GetParamRef() != nil { //guard:R15/sql void-parameter
+			n.least--
+		}
+	}
+	return n
+}
+
+// fits reports whether a call can be one of f.
+func (a arity) fits(f *sqlcatalog.Function) bool {
+	for n := a.least; n <= a.most; n++ {
+		if f.Takes(n) {
+			return true
+		}
+	}
+	return false
+}
+
 // schemaOf returns the one schema on the path in which there are functions of the
-// name that take nargs arguments. In several the server would choose by their types.
-func (v *visitor) schemaOf(name string, nargs int) (schema string) {
+// name that take so many arguments. In several the server would choose by their types.
+func (v *visitor) schemaOf(name string, n arity) (schema string) {
 	for _, s := range v.schemas() {
-		if !slices.ContainsFunc(v.Catalog.Functions[sqlcatalog.Name{Schema: s, Name: name}], func(f *sqlcatalog.Function) bool { return f.Takes(nargs) }) {
+		if !slices.ContainsFunc(v.Catalog.Functions[sqlcatalog.Name{Schema: s, Name: name}], n.fits) {
 			continue
 		}
 		if schema != "" { //guard:R15/sql function-one-schema
@@ -310,7 +337,7 @@ func (v *visitor) schemaOf(name string, nargs int) (schema string) {
 		schema = s
 	}
 	if schema == "" {
-		deny("there is no function %s with %d arguments", name, nargs)
+		deny("there is no function %s with %d arguments", name, n.most)
 	}
 	return schema
 }

@@ -241,9 +241,9 @@ func (v *visitor) rowOf(n *pg.Node) (columns []string, scalar bool) {
 		return nil, true
 	}
 	parts := names(c.Funcname) // qualified by now
-	first := true
+	args, first := arityOf(c), true
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: parts[0], Name: parts[len(parts)-1]}] {
-		if !f.Takes(len(c.Args)) {
+		if !args.fits(f) {
 			continue
 		}
 		if f.Open || !first && !slices.Equal(columns, f.Columns) {

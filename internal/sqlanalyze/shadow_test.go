@@ -152,3 +152,31 @@ CREATE TABLE pairs (p pair, t text); INSERT INTO pairs VALUES (ROW(1, 2), 'x')`)
 		}
 	}
 }
+
+// TestVoid counts the functions that a call with parameters is of where some of those
+// are declared to be of type void: the server does not count them. SPEC SQL-3.
+//
+// R15/sql: the types of parameters
+// guard: void-parameter
+func TestVoid(t *testing.T) {
+	o := newOracle(t, `CREATE SCHEMA s2; CREATE FUNCTION pay(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION pay(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2; END';
+CREATE FUNCTION rows_of(int) RETURNS TABLE (a int, b int) LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT 1, 2; END';`)
+	for _, text := range []string{
+		"PREPARE p (int, void) AS SELECT pay($1, $2); EXECUTE p (1, NULL)", "PREPARE p (void) AS SELECT pay(7, $1); EXECUTE p (NULL)",
+		"PREPARE p (int, void) AS SELECT b FROM rows_of($1, $2); EXECUTE p (1, NULL)",
+	} {
+		list, err := o.analyzer.Map(direct{}, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, message := o.asMapped(t, together(list)); code != "" {
+			t.Errorf("%s: %s %s", text, code, message)
+		}
+		m := together(list)
+		m.Functions = []string{"public.pay(int4,int4)"}
+		if code, _ := o.asMapped(t, m); code != "42501" {
+			t.Errorf("%s: %q without the shorter function", text, code)
+		}
+	}
+}
