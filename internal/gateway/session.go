@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/writhq/writ/canon"
@@ -40,6 +41,17 @@ func (s *Session) Lookup(action, target string) (*op.Declaration, *Target, bool)
 	}
 	t, ok := s.policy.Document().Target(target)
 	return &d.Declaration, t, ok
+}
+
+// Declared returns the declarations of operations on the target in that policy.
+func (s *Session) Declared(target string) (out []*op.Declaration) {
+	list := s.policy.Document().Operations
+	for i := range list {
+		if slices.Contains(list[i].Targets, target) {
+			out = append(out, &list[i].Declaration)
+		}
+	}
+	return out
 }
 
 // A Request is one operation for [Session.Use] or [Session.Do].

@@ -18,6 +18,18 @@ func (v *visitor) transaction(n *pg.TransactionStmt) {
 		deny("a transaction in two phases is not mapped")
 	}
 	v.kinds["transaction"] = true
+	v.modes(n.Options)
+}
+
+// modes counts a transaction that is to write, whatever the session was begun with:
+// as the setting that says so.
+func (v *visitor) modes(list []*pg.Node) {
+	for _, n := range list {
+		d := n.GetDefElem()
+		if d.GetDefname() == sql.ReadOnly && d.GetArg().GetAConst().GetIval().GetIval() != 1 {
+			v.set = &sql.Setting{Name: sql.ReadOnly, Value: "off"}
+		}
+	}
 }
 
 // setting counts SET and RESET. How a transaction runs is one of its own kind.
@@ -32,6 +44,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 			deny("SET %s is not mapped", n.Name)
 		}
 		v.kinds["transaction"] = true
+		v.modes(n.Args)
 		return
 	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
 		if pinned[name] { // the session began with what is pinned

@@ -101,7 +101,10 @@ func union[T comparable](a, b []T, compare func(a, b T) int) []T {
 	return slices.Compact(out)
 }
 
-// A Setting is what SET or SHOW names.
+// ReadOnly is the setting that transactions that are to write are said to set.
+const ReadOnly = "transaction_read_only"
+
+// A Setting is what SET, SHOW or the mode of a transaction names.
 type Setting struct {
 	Name  string `cbor:"1,keyasint"`
 	Value string `cbor:"2,keyasint,omitempty"`

@@ -18,6 +18,7 @@ import (
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 )
 
@@ -167,6 +168,46 @@ func (r *rogue) serve(raw net.Conn, cert tls.Certificate, ask pgproto3.BackendMe
 		r.mu.Unlock()
 		if err != nil {
 			return
+		}
+	}
+}
+
+// TestReadOnly shows a policy that lets nothing be written: the server holds it too.
+//
+// SPEC PGGW-3
+// R3/sql
+// guard: read-only-session
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(d *policy.Document) {
+		o := &d.Operations[1]
+		o.Actions = []string{"sql:select", "sql:transaction", "sql:set", "sql:show"}
+		o.SQL.Relations[1].Update = nil
+		o.SQL.Relations = append(o.SQL.Relations, op.SQLRelation{Name: "public.report", Read: []string{"*"}})
+		d.Rules = strings.Replace(d.Rules, `@id("update") permit (principal, action == Action::"sql:update", resource) when { context.where };`, "", 1)
+	})
+	w.pg.Exec(t, w.db, `CREATE FUNCTION writes() RETURNS int LANGUAGE sql AS 'UPDATE orders SET total = 0 RETURNING 1';
+CREATE VIEW report AS SELECT writes() n; GRANT SELECT ON report TO app`)
+	c := w.client(t)
+	for _, sql := range []string{"SELECT n FROM report", "BEGIN; SELECT n FROM report"} {
+		if _, err := query(t, c, sql); err == nil || !strings.Contains(err.Error(), "25006") {
+			t.Errorf("%s: %v", sql, err)
+		}
+		if _, err := query(t, c, "ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sql := range []string{
+		"BEGIN READ WRITE", "START TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE", "SET TRANSACTION READ WRITE", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+		"SET transaction_read_only = off", "SET default_transaction_read_only TO off", "SET SESSION default_transaction_read_only = 0",
+	} {
+		if _, err := query(t, c, sql); denied(err) == nil || !strings.Contains(err.Error(), "transaction_read_only is not declared") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, sql := range []string{"BEGIN READ ONLY", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "ROLLBACK"} {
+		if _, err := query(t, c, sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/op/sql"
 )
 
 // methods are the ways in which a policy has a secret used at a server.
@@ -24,7 +25,7 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 	}
 	l := &pgwire.Login{
 		Host: u.Hostname(), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
-		TLS: x.upTLS, Params: startupParams(x.client, x.path), Dial: func(ctx context.Context) (net.Conn, error) { return a.Dial(ctx) },
+		TLS: x.upTLS, Params: x.startup(), Dial: func(ctx context.Context) (net.Conn, error) { return a.Dial(ctx) },
 	}
 	if l.Method == pgwire.Certificate {
 		cert, err := a.Certificate()
@@ -54,12 +55,16 @@ func pinned(path []string) map[string]string {
 // Source: PostgreSQL, "Asynchronous Operations".
 var reported = map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"}
 
-// startupParams returns what a session is begun with upstream: what is pinned, and
-// of what the client said what changes only how it looks.
-func startupParams(c *client, path []string) map[string]string {
-	out := pinned(path)
+// startup returns what a session is begun with upstream: what is pinned, and of what
+// the client said what changes only how it looks. If the policy lets nothing be
+// written, transactions are read-only: a second lock.
+func (x *session) startup() map[string]string {
+	out := pinned(x.path)
+	if sql.OnlyReads(x.holder.Declared(x.target)) { //guard:R3/sql read-only-session
+		out["default_transaction_read_only"] = "on"
+	}
 	for _, k := range []string{"application_name", "datestyle", "timezone", "extra_float_digits", "intervalstyle"} {
-		for name, v := range c.params {
+		for name, v := range x.client.params {
 			if strings.EqualFold(name, k) {
 				out[k] = v
 			}
