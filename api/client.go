@@ -186,6 +186,20 @@ func (c *Client) Roots(ctx context.Context) ([]*sign.Envelope, error) {
 	return chain, c.get(ctx, "/v1/root", &chain)
 }
 
+// Sessions returns the sessions that are open, the oldest first.
+func (c *Client) Sessions(ctx context.Context) ([]SessionInfo, error) {
+	var out []SessionInfo
+	return out, c.get(ctx, "/v1/sessions", &out)
+}
+
+// EndSession ends a session; it takes the Unix socket.
+func (c *Client) EndSession(ctx context.Context, id canon.Digest) error {
+	var out Ended
+	return c.call(ctx, func(ctx context.Context) (io.ReadCloser, error) {
+		return c.do(ctx, http.MethodDelete, "/v1/sessions/"+id.String(), nil)
+	}, &out)
+}
+
 // Secrets returns the current version of each secret.
 func (c *Client) Secrets(ctx context.Context) ([]SecretInfo, error) {
 	var out []SecretInfo

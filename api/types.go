@@ -96,6 +96,22 @@ type PolicyInfo struct {
 	Revoked bool         `json:"revoked"`
 }
 
+// A SessionInfo is a session that is open at a gate.
+type SessionInfo struct {
+	ID      canon.Digest `json:"id"` // of the receipt of its beginning
+	Subject string       `json:"subject"`
+	Target  string       `json:"target"`
+	Purpose string       `json:"purpose,omitempty"`
+	Remote  string       `json:"remote"`
+	Since   int64        `json:"since"` // Unix seconds
+	Until   int64        `json:"until"` // Unix seconds: when its credential, policy or root expires
+}
+
+// An Ended is the answer to the word that a session is to end.
+type Ended struct {
+	ID canon.Digest `json:"id"`
+}
+
 // A SecretInfo is the current version of one secret, without its bytes.
 type SecretInfo struct {
 	Alias   string       `json:"alias"`

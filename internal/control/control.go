@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/identity"
 	"github.com/writhq/writ/internal/ledger"
 	"github.com/writhq/writ/internal/polog"
@@ -55,6 +56,9 @@ type Authority struct {
 	// Reach returns nil if the gate's key opens the active version of a secret. It
 	// decrypts no value. Errors wrap [custody.ErrElsewhere] for one of another group.
 	Reach func(ctx context.Context, alias, id string) error
+	// Sessions returns the sessions that are open, and End ends one, if it is open.
+	Sessions func() []api.SessionInfo
+	End      func(id canon.Digest) bool
 	// Held says why nothing is decided; "" if the folder was not restored.
 	Held func() string
 	// Confirm says that a folder that was restored has caught up, and reports whether
@@ -150,6 +154,8 @@ var routes = []route{
 	{"GET /v1/policies", readers, false, false, maxAnswerTime, (*API).policies},
 	{"GET /v1/secrets", readers, false, false, maxAnswerTime, (*API).secrets},
 	{"GET /v1/secrets/check", localOnly, false, false, maxAnswerTime, (*API).checkSecrets},
+	{"GET /v1/sessions", readers, false, false, maxAnswerTime, (*API).sessions},
+	{"DELETE /v1/sessions/{id}", localOnly, false, false, maxAnswerTime, (*API).endSession},
 	{"GET /v1/receipts", readers, false, false, maxAnswerTime, (*API).receipts},
 	{"GET /v1/receipts/{ref}", readers, false, false, maxAnswerTime, (*API).receipt},
 	{"GET /v1/export", readers, false, false, maxStreamTime, (*API).export},

@@ -75,7 +75,7 @@ func (w *world) sealed(t *testing.T) *control.API {
 
 func (w *world) open() {
 	s := w.Server
-	w.api.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: s.Ledger(), Gate: s.Member(), Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm})
+	w.api.Open(control.Authority{Publisher: s, Log: s.PolicyLog(), Ledger: s.Ledger(), Gate: s.Member(), Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm, Sessions: s.Sessions, End: s.Hall().End})
 }
 
 // ask asks a handler and returns the status and the body.

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,9 +286,21 @@ func (h *Hall) Changed() {
 
 // Why an act ended before it was done.
 var (
-	errRevoked = fmt.Errorf("%w: revoked, or its policy is no longer in force", ErrGateway)
+	errRevoked = fmt.Errorf("%w: revoked, or its policy or secret is no longer the one in force", ErrGateway)
 	errExpired = fmt.Errorf("%w: the credential, its policy or the root has expired", ErrGateway)
+	errEnded   = fmt.Errorf("%w: ended by who runs the gate", ErrGateway)
 )
+
+// Why returns in words why the context of an act has ended.
+func Why(ctx context.Context) string {
+	cause := context.Cause(ctx)
+	for _, err := range []error{errRevoked, errExpired, errEnded} {
+		if errors.Is(cause, err) {
+			return strings.TrimPrefix(err.Error(), ErrGateway.Error()+": ")
+		}
+	}
+	return "the gate ends it"
+}
 
 func (h *Hall) stillAllowed(a *act) bool { return h.c.Gate.Holds(a.permitted, h.Now()) }
 

@@ -61,7 +61,8 @@ type Request struct {
 	Operation *op.Operation // nil with Denial
 	Denial    *op.Denial    // why it could not be mapped; it is recorded and returned
 	Proof     Proof
-	Session   bool // the act is a connection that lasts; see [gate.Request]
+	Session   bool   // the act is a connection that lasts; see [gate.Request]
+	Remote    string // address of a session's client
 }
 
 // NewSalt returns what [op.Facts] needs.
@@ -126,6 +127,7 @@ type act struct {
 	permitted *gate.Permitted
 	cancel    context.CancelCauseFunc
 	expiry    *time.Timer
+	open      *Open // nil: no session
 }
 
 // expire ends a: its credential, policy or root has expired.
@@ -160,6 +162,11 @@ func (s *Session) perform(ctx context.Context, r *Request, bare bool, fn func(co
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a := &act{permitted: p, cancel: cancel}
+	if r.Session {
+		a.open = &Open{
+			ID: p.Permit.Intent.Digest, Subject: string(s.chain.Grant.Subject), Target: r.Target, Purpose: p.Purpose, Remote: r.Remote, Since: s.hall.Now(), Until: p.Until,
+		}
+	}
 	s.hall.begin(a)
 	defer s.hall.end(a)
 	out := Outcome{Class: NotSent, Note: "revoked"}

@@ -232,7 +232,7 @@ func (n *Node) start(ctx context.Context, k *custody.Keyring, passphrase secret.
 	if n.doors, err = n.passDoors(); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	n.api.Open(control.Authority{Publisher: s, Log: s.log, Ledger: s.ledger, Gate: s.member, Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm})
+	n.api.Open(control.Authority{Publisher: s, Log: s.log, Ledger: s.ledger, Gate: s.member, Backup: s.Backup, Reach: s.Reach, Held: s.Held, Confirm: s.Confirm, Sessions: s.Sessions, End: s.hall.End})
 	n.opened <- s
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/gate"
 	"github.com/writhq/writ/internal/gateway"
@@ -318,6 +319,16 @@ func (s *Server) PolicyLog() *polog.Log { return s.log }
 
 // Hall returns the hall of the gate's doors.
 func (s *Server) Hall() *gateway.Hall { return s.hall }
+
+// Sessions returns the sessions that are open.
+func (s *Server) Sessions() (out []api.SessionInfo) {
+	for _, o := range s.hall.Sessions() {
+		out = append(out, api.SessionInfo{
+			ID: o.ID, Subject: o.Subject, Target: o.Target, Purpose: o.Purpose, Remote: o.Remote, Since: o.Since.Unix(), Until: o.Until.Unix(),
+		})
+	}
+	return out
+}
 
 // Ledger returns the gate's ledger.
 func (s *Server) Ledger() *ledger.Ledger { return s.ledger }

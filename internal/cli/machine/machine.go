@@ -22,7 +22,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(sh *shell.Shell) []*cobra.Command {
-	return []*cobra.Command{initCommand(sh), serverCommand(sh), unseal(sh), status(sh), passphrase(sh), backup(sh), restore(sh), doctor(sh)}
+	return []*cobra.Command{initCommand(sh), serverCommand(sh), unseal(sh), status(sh), passphrase(sh), backup(sh), restore(sh), doctor(sh), sessions(sh)}
 }
 
 func initCommand(sh *shell.Shell) *cobra.Command {

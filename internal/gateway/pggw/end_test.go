@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 )
@@ -85,5 +86,42 @@ func TestStopTellsIdle(t *testing.T) {
 	_, err := query(t, c, "SELECT 1")
 	if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "57P01" || !strings.Contains(e.Message, "stopping") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestSessions shows what is open, and ends one of two.
+//
+// SPEC PGGW-8
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if n := len(w.Server.Sessions()); n != 0 {
+		t.Errorf("%d sessions before anybody came", n)
+	}
+	a := w.client(t)
+	b := w.client(t)
+	list := w.Server.Sessions()
+	if len(list) != 2 || list[0].ID == list[1].ID || list[0].Target != "shop" || list[0].Purpose != "refund" || list[0].Subject == "" || list[0].Until <= list[0].Since {
+		t.Fatalf("%+v", list)
+	}
+	first, second := list[0], list[1]
+	if first.Remote != a.Conn().LocalAddr().String() {
+		first, second = second, first
+	}
+	if first.Remote != a.Conn().LocalAddr().String() || second.Remote != b.Conn().LocalAddr().String() {
+		t.Errorf("%+v", list)
+	}
+	if !w.Server.Hall().End(first.ID) || w.Server.Hall().End(canon.Hash(nil)) {
+		t.Error("one that is open does not end, or one that is not does")
+	}
+	_, err := query(t, a, "SELECT 1")
+	if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "57P01" || !strings.Contains(e.Message, "ended by who runs the gate") {
+		t.Errorf("the one that was ended: %v", err)
+	}
+	if n, err := query(t, b, "SELECT id FROM orders WHERE id = 1"); n != 1 || err != nil {
+		t.Errorf("the other one: %d rows, %v", n, err)
+	}
+	if list := w.Server.Sessions(); len(list) != 1 || list[0].ID != second.ID {
+		t.Errorf("after it: %+v", list)
 	}
 }

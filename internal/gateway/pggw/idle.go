@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/internal/gateway"
 )
 
 // past is a deadline that ends a read at once.
@@ -104,7 +106,7 @@ func (x *session) ended(ctx context.Context, err error) {
 	why, code := "", codeShutdown
 	switch {
 	case ctx.Err() != nil:
-		why = "the credential or its policy no longer holds"
+		why = gateway.Why(ctx)
 	case errors.Is(err, errStopping):
 		why = "the gate is stopping"
 	case errors.Is(err, errUpstream):

@@ -179,7 +179,7 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 		return nil, nil, err
 	}
 	target := c.params["database"]
-	req := &gateway.Request{Action: "sql:connect", Target: target, Proof: pr, Session: true}
+	req := &gateway.Request{Action: "sql:connect", Target: target, Proof: pr, Session: true, Remote: c.RemoteAddr().String()}
 	req.Operation, req.Denial = connectOperation(target)
 	return s, req, nil
 }
