@@ -98,7 +98,10 @@ type SQL struct {
 	Functions []string      `json:"functions,omitempty"` // schema.name, schema.name(types), or @list
 	Types     []string      `json:"types,omitempty"`     // schema.name, outside pg_catalog
 	Settings  []string      `json:"settings,omitempty"`  // that SET and SHOW may name
-	Channels  []string      `json:"channels,omitempty"`  // that LISTEN, UNLISTEN and NOTIFY may name
+	// PurposeComment lets a statement name its purpose in a comment at its end:
+	// /*writ_purpose='NAME'*/.
+	PurposeComment bool     `json:"purpose_comment,omitempty"`
+	Channels       []string `json:"channels,omitempty"` // that LISTEN, UNLISTEN and NOTIFY may name
 	// Introspection declares what clients read of catalogs to learn which tables there
 	// are, in statements that read nothing else.
 	Introspection bool `json:"introspection,omitempty"`

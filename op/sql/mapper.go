@@ -75,6 +75,9 @@ func parse(o *op.Operation) (*Asked, *Found, error) {
 	if err := canon.DecodeCBOR(o.Found, &f); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSQL, err)
 	}
+	if a.Source != "" && a.Source != ByComment && a.Source != BySetting {
+		return nil, nil, fmt.Errorf("%w: an unknown source of the purpose", ErrSQL)
+	}
 	if a.Target == "" || len(a.Text) > maxText || len(f.Text) > 2*maxText || len(a.Params) > maxParams {
 		return nil, nil, fmt.Errorf("%w: no target, or too large", ErrSQL)
 	}

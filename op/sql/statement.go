@@ -116,7 +116,17 @@ type Asked struct {
 	Target string    `cbor:"1,keyasint"`
 	Text   string    `cbor:"2,keyasint"`           // as it came
 	Params []*string `cbor:"3,keyasint,omitempty"` // bind values in text form; nil is NULL
+	Source Source    `cbor:"4,keyasint,omitempty"` // of the purpose; "": with the connection, or the request
 }
+
+// A Source says where a statement's purpose stood, if not beside the statement.
+type Source string
+
+// The sources in SQL itself.
+const (
+	ByComment Source = "comment"
+	BySetting Source = "set"
+)
 
 // Found is what the gate found: what the text means on that server, and what runs
 // there instead of it.

@@ -27,7 +27,8 @@ func (x *session) now(p *prepared) error {
 	if p.known == x.known || p.mapped == nil {
 		return nil
 	}
-	list, err := x.known.Statements(x.parsers, p.text)
+	rest, _ := split(p.text)
+	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		return err
 	}

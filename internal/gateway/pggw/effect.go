@@ -12,27 +12,39 @@ import (
 // FETCH and EXECUTE are what was declared or prepared under their name. SPEC PGGW-10.
 func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *names) (*use, error) {
 	u := &use{text: text, mapped: m, effect: m.Effect}
+	if local(m) {
+		return nil, op.Deny(op.OperationInvalid, "SET LOCAL of writ.purpose: set it for the session, or name it in a comment")
+	}
+	if err := x.resolve(u, n); err != nil {
+		return nil, err
+	}
+	return u, x.purposed(u)
+}
+
+// resolve finds what stands behind the name that u has, if it has one.
+func (x *session) resolve(u *use, n *names) error {
+	m := u.mapped
 	switch m.Effect.Kind {
 	case sqlanalyze.Declare, sqlanalyze.Prepare:
 		if n.full(len(m.Effect.Text)) {
-			return nil, errFull
+			return errFull
 		}
 	case sqlanalyze.Fetch, sqlanalyze.Move:
 		p := n.portals[m.Effect.Name]
 		if p == nil || p.prepared.mapped == nil { //guard:R5/sql cursor-known
-			return nil, op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no cursor %q", m.Effect.Name))
+			return op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no cursor %q", m.Effect.Name))
 		}
 		u.bind = p.bind
-		return u, x.inside(u, p.prepared)
+		return x.inside(u, p.prepared)
 	case sqlanalyze.Execute:
 		p := n.prepared[m.Effect.Name]
 		if p == nil || p.mapped == nil { //guard:R5/sql statement-known
-			return nil, op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no prepared statement %q", m.Effect.Name))
+			return op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no prepared statement %q", m.Effect.Name))
 		}
 		u.values = m.Effect.Values
-		return u, x.inside(u, p)
+		return x.inside(u, p)
 	}
-	return u, nil
+	return nil
 }
 
 // inside makes u a use of p's statement too.
@@ -89,4 +101,5 @@ func (n *names) effect(u *use) {
 	if slices.Contains(u.mapped.Kinds, "listen") {
 		n.listening = true
 	}
+	n.setPurpose(u)
 }

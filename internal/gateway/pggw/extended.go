@@ -15,7 +15,8 @@ import (
 // runs before an execution is permitted. A statement that the policy does not
 // declare does not reach the server.
 func (x *session) parse(m *pgproto3.Parse) error {
-	list, err := x.known.Statements(x.parsers, m.Query)
+	rest, _ := split(m.Query)
+	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		return x.refuseUntilSync(x.record(err))
 	}

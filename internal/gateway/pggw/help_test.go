@@ -104,6 +104,8 @@ type world struct {
 	pg  *testpg.Server
 	db  string
 	tap *tap
+
+	asked *pgconn.PgConn // a client that a test goes on with
 }
 
 func newWorld(t testing.TB, change func(*policy.Document)) *world {

@@ -17,6 +17,7 @@ type names struct {
 	portals   map[string]*portal
 	held      int      // bytes of their texts and values
 	listening bool     // to other sessions
+	purpose   string   // that was set; "": that of the connection
 	unsure    []func() // take back those that the server has not confirmed
 }
 

@@ -29,6 +29,8 @@ type use struct {
 	effect  sqlanalyze.Effect
 	bind    *pgproto3.Bind // nil: without values
 	values  []*string      // of EXECUTE
+	purpose string         // "": that of the connection
+	source  sql.Source
 	result  result
 	receipt canon.Digest     // id of the intent's receipt
 	bounds  gateway.Response // what may come back, as its own permit says
@@ -37,15 +39,18 @@ type use struct {
 
 // request returns the use as a request to the gate.
 func (x *session) request(u *use) *gateway.Request {
-	r := &gateway.Request{Action: u.mapped.Action(), Target: x.target, Proof: x.proof}
-	a := &sql.Asked{Target: x.target, Text: u.text, Params: u.values}
+	r := &gateway.Request{Action: u.mapped.Action(), Target: x.target}
+	var err error
+	if r.Proof, err = x.proofOf(u); err != nil {
+		r.Denial = op.Deny(op.PurposeInvalid, err.Error())
+	}
+	a := &sql.Asked{Target: x.target, Text: u.text, Params: u.values, Source: u.source}
 	if u.bind != nil {
 		for i, p := range u.bind.Parameters {
 			a.Params = append(a.Params, value(p, formatOf(u.bind.ParameterFormatCodes, i)))
 		}
 	}
 	salt := gateway.NewSalt()
-	var err error
 	r.Operation, err = sql.NewOperation(a, &sql.Found{
 		Facts: op.Facts{Salt: salt[:]}, Statement: u.mapped.Statement, Text: u.mapped.Text, Catalog: x.known.Catalog(),
 	})

@@ -174,7 +174,8 @@ func (x *session) query(text string) error {
 		return err
 	}
 	x.unnamed()
-	list, err := x.known.Statements(x.parsers, text)
+	rest, _ := split(text)
+	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		x.deny(x.record(err))
 		return x.refused()
