@@ -74,6 +74,13 @@ func bigBody() string {
 // threeBlocks returns a credential of three blocks with rules in two of them and
 // a limit on uses.
 func threeBlocks(b *testing.B, z *testkit.Zone, uses int64) *credential.Chain {
+	return chainOf(b, z, uses, func(i int) string {
+		return fmt.Sprintf(`@id("b%d") forbid (principal, action == Action::"http:POST", resource) when { context.body.amount > %d };`, i, 4000-i*1000)
+	})
+}
+
+// chainOf is [threeBlocks] with other rules in block i.
+func chainOf(b *testing.B, z *testkit.Zone, uses int64, rules func(i int) string) *credential.Chain {
 	g := z.Grant()
 	g.ID, g.Purposes = credential.NewID(), nil
 	c, err := credential.Issue(g, z.Key("iris"))
@@ -83,7 +90,7 @@ func threeBlocks(b *testing.B, z *testkit.Zone, uses int64) *credential.Chain {
 		t.Holder = credential.NewHolderKey(z.Holder(i).Public())
 		l := z.Policy.Document().Language
 		t.Language = &l
-		t.Rules = fmt.Sprintf(`@id("b%d") forbid (principal, action == Action::"http:POST", resource) when { context.body.amount > %d };`, i, 4000-i*1000)
+		t.Rules = rules(i)
 		if i == 2 {
 			t.Limits = map[string]int64{policy.UsesID: uses}
 		}

@@ -38,7 +38,7 @@ func servers(b *testing.B, f figures) {
 	stop := s.start()
 	s.ready()
 	time.Sleep(2 * time.Second) // idle
-	f["server.idle_mb"] = s.resident()
+	f["server.idle_mb"] = resident(b, s.server.Process)
 	stop()
 }
 
@@ -62,10 +62,7 @@ func (s *shell) run(args ...string) []byte {
 }
 
 func (s *shell) setUp() {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(s.b, err)
-	addr := l.Addr().String()
-	must(s.b, l.Close())
+	addr := freeAddr(s.b)
 	for _, name := range []string{"ana", "bo"} {
 		s.run("key", "new", name, "--role", "policy", "--insecure-plaintext")
 	}
@@ -112,16 +109,16 @@ func (s *shell) ready() {
 	s.b.Fatal("the server is not ready after 10 s")
 }
 
-// resident returns the server's resident memory in MB.
-func (s *shell) resident() float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.server.Process.Pid))
-	must(s.b, err)
+// resident returns a process's resident memory in MB.
+func resident(b *testing.B, p *os.Process) float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
+	must(b, err)
 	for line := range strings.SplitSeq(string(status), "\n") {
 		var kb float64
 		if n, err := fmt.Sscanf(line, "VmRSS: %f kB", &kb); n == 1 && err == nil {
 			return kb / 1024
 		}
 	}
-	s.b.Fatal("no VmRSS")
+	b.Fatal("no VmRSS")
 	return 0
 }

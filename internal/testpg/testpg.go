@@ -29,10 +29,11 @@ import (
 
 // A Server is a running server.
 type Server struct {
-	Addr     string // host:port, with TLS
-	Pin      string // sha256: of its key
-	Password string // of the superuser, by SCRAM
-	socket   string // folder of its Unix socket, on which the superuser needs no password
+	Addr     string              // host:port, with TLS
+	Pin      string              // sha256: of its key
+	Password string              // of the superuser, by SCRAM
+	Who      *syscall.Credential // whom it runs as; nil: whoever runs the test
+	socket   string              // folder of its Unix socket, on which the superuser needs no password
 	port     string
 }
 
@@ -52,9 +53,9 @@ func Programs() string {
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
 }
 
-// Start starts a server that stops with the test. It skips the test if there is
-// none to start.
-func Start(t testing.TB) *Server {
+// Start starts a server that stops with the test, with settings beside the usual
+// ones, each name=value. It skips the test if there is none to start.
+func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	bin := Programs()
 	if bin == "" {
@@ -66,7 +67,7 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	who := unprivileged(t, dir)
-	s := &Server{Password: random(), socket: dir, port: freePort(t)}
+	s := &Server{Password: random(), Who: who, socket: dir, port: freePort(t)}
 	s.Addr = "127.0.0.1:" + s.port
 	cert := testgate.Certificate(t)
 	s.Pin = canon.Hash(cert.Leaf.RawSubjectPublicKeyInfo).String()
@@ -85,9 +86,15 @@ func Start(t testing.TB) *Server {
 		}
 	}
 	run("initdb", "-D", data, "-U", Superuser, "--pwfile", pwfile, "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync")
-	c := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", s.port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-		"-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(dir, "server.crt"), "-c", "ssl_key_file="+filepath.Join(dir, "server.key"),
-		"-c", "max_connections=200", "-c", "log_min_messages=fatal")
+	args := []string{
+		"-D", data, "-k", dir, "-p", s.port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
+		"-c", "ssl=on", "-c", "ssl_cert_file=" + filepath.Join(dir, "server.crt"), "-c", "ssl_key_file=" + filepath.Join(dir, "server.key"),
+		"-c", "max_connections=200", "-c", "log_min_messages=fatal",
+	}
+	for _, kv := range settings {
+		args = append(args, "-c", kv)
+	}
+	c := exec.Command(filepath.Join(bin, "postgres"), args...)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: who, Pdeathsig: syscall.SIGQUIT}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
