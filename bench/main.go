@@ -261,8 +261,15 @@ func median(v []float64) float64 {
 func must(b *testing.B, err error) {
 	b.Helper()
 	if err != nil {
-		b.Fatal(err)
+		fatal(b, "%v", err)
 	}
+}
+
+// fatal ends the part, and says why: a benchmark by itself keeps that.
+func fatal(b *testing.B, format string, args ...any) {
+	b.Helper()
+	fmt.Fprintf(os.Stderr, format+" ", args...)
+	b.FailNow()
 }
 
 // missing passes the part over for want of a Debian package.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -32,6 +33,7 @@ type pgLoad struct {
 	clients int
 	script  string // "" is pgbench -S
 	rounds  int
+	seconds int // 0: pgSeconds
 }
 
 // Statements of pgbench's own kind, in its own tables.
@@ -47,17 +49,17 @@ SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid BETWEEN :aid AND :last
 
 var (
 	pgLoads = []pgLoad{
-		{"simple_8", "simple", 8, "", pgRounds},
-		{"prepared_8", "prepared", 8, "", pgRounds},
-		{"prepared_32", "prepared", 32, "", pgRounds},
-		{"simple_32", "simple", 32, "", pgFewer},
-		{"join_simple_8", "simple", 8, joinScript, pgFewer},
-		{"join_prepared_8", "prepared", 8, joinScript, pgFewer},
-		{"rows_simple_8", "simple", 8, rowsScript, pgFewer},
-		{"rows_prepared_8", "prepared", 8, rowsScript, pgFewer},
+		{"simple_8", "simple", 8, "", pgRounds, 0},
+		{"prepared_8", "prepared", 8, "", pgRounds, 0},
+		{"prepared_32", "prepared", 32, "", pgRounds, 0},
+		{"simple_32", "simple", 32, "", pgFewer, 0},
+		{"join_simple_8", "simple", 8, joinScript, pgFewer, 0},
+		{"join_prepared_8", "prepared", 8, joinScript, pgFewer, 0},
+		{"rows_simple_8", "simple", 8, rowsScript, pgFewer, 0},
+		{"rows_prepared_8", "prepared", 8, rowsScript, pgFewer, 0},
 	}
 	// pgAlone are those whose latency is looked at.
-	pgAlone = []pgLoad{{"simple_1", "simple", 1, "", pgFewer}, {"prepared_1", "prepared", 1, "", pgFewer}}
+	pgAlone = []pgLoad{{"simple_1", "simple", 1, "", pgFewer, 0}, {"prepared_1", "prepared", 1, "", pgFewer, 0}}
 )
 
 // overPG compares the gate with pgbouncer, both over TLS on both sides before the
@@ -73,7 +75,7 @@ func overPG(b *testing.B, f figures) {
 		w.alone(b, f, g, l)
 	}
 	if w.sessions(b) == 0 {
-		b.Fatal("pgbouncer has no session")
+		fatal(b, "pgbouncer has no session")
 	}
 	for _, l := range pgLoads {
 		w.compare(b, f, g, l)
@@ -113,7 +115,7 @@ func newPGBench(b *testing.B) *pgBench {
 	fill := exec.CommandContext(b.Context(), filepath.Join(testpg.Programs(), "pgbench"), "-i", "-q", "-s", strconv.Itoa(pgScale), w.pg.Local(w.db))
 	out, err := fill.CombinedOutput()
 	if err != nil {
-		b.Fatalf("pgbench -i: %v\n%s", err, out)
+		fatal(b, "pgbench -i: %v\n%s", err, out)
 	}
 	w.pg.Exec(b, w.db, fmt.Sprintf(`CREATE ROLE %s LOGIN PASSWORD '%s'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]s`, pgUser, testkit.Plain))
 	w.direct = newWay(b, w.pg.Addr, "PGUSER="+pgUser, "PGPASSWORD="+testkit.Plain, "PGDATABASE="+w.db)
@@ -143,7 +145,7 @@ func newWay(b *testing.B, addr string, env ...string) way {
 
 // pgbench returns the command that runs l over a way.
 func (w *pgBench) pgbench(ctx context.Context, b *testing.B, to way, l pgLoad) *exec.Cmd {
-	args := []string{"-n", "-M", l.mode, "-c", strconv.Itoa(l.clients), "-j", strconv.Itoa(min(l.clients, runtime.NumCPU())), "-T", strconv.Itoa(pgSeconds)}
+	args := []string{"-n", "-M", l.mode, "-c", strconv.Itoa(l.clients), "-j", strconv.Itoa(min(l.clients, runtime.NumCPU())), "-T", strconv.Itoa(cmp.Or(l.seconds, pgSeconds))}
 	if l.script == "" {
 		args = append(args, "-S")
 	} else {
@@ -161,11 +163,11 @@ func (w *pgBench) rate(b *testing.B, to way, l pgLoad) float64 {
 	b.Helper()
 	out, err := w.pgbench(b.Context(), b, to, l).CombinedOutput()
 	if err != nil {
-		b.Fatalf("pgbench %s: %v\n%s", l.name, err, out)
+		fatal(b, "pgbench %s: %v\n%s", l.name, err, out)
 	}
 	n, failed, tps := after(b, out, "transactions actually processed: "), after(b, out, "failed transactions: "), after(b, out, "tps = ")
 	if failed > 0 || n == 0 {
-		b.Fatalf("pgbench %s: %.0f of %.0f failed\n%s", l.name, failed, n, out)
+		fatal(b, "pgbench %s: %.0f of %.0f failed\n%s", l.name, failed, n, out)
 	}
 	w.done += int64(n)
 	return tps
@@ -176,7 +178,7 @@ func after(b *testing.B, out []byte, text string) (v float64) {
 	b.Helper()
 	_, rest, ok := bytes.Cut(out, []byte(text))
 	if !ok {
-		b.Fatalf("pgbench does not say %q:\n%s", text, out)
+		fatal(b, "pgbench does not say %q:\n%s", text, out)
 	}
 	_, err := fmt.Sscan(string(rest), &v)
 	must(b, err)
@@ -189,7 +191,7 @@ func (w *pgBench) through(b *testing.B, g *gateProcess, l pgLoad) float64 {
 	had, done := g.receipts(b), w.done
 	tps := w.rate(b, g.way, l)
 	if n := g.receipts(b) - had; n < 2*(w.done-done) {
-		b.Fatalf("%s: %d receipts of %d transactions", l.name, n, w.done-done)
+		fatal(b, "%s: %d receipts of %d transactions", l.name, n, w.done-done)
 	}
 	return tps
 }
@@ -224,11 +226,11 @@ func (w *pgBench) alone(b *testing.B, f figures, g *gateProcess, l pgLoad) {
 // idle returns how many MB the gate's process has more when n sessions of clients
 // that do nothing are open.
 func (w *pgBench) idle(b *testing.B, g *gateProcess, n int) float64 {
-	one := w.pgbench(b.Context(), b, g.way, pgLoad{"one", "simple", 1, "\\sleep 1 s\n", 1})
+	one := w.pgbench(b.Context(), b, g.way, pgLoad{"one", "simple", 1, "\\sleep 1 s\n", 1, 1})
 	must(b, one.Run()) // the catalog is there
 	before := resident(b, g.cmd.Process)
 	ctx, cancel := context.WithCancel(b.Context())
-	hold := w.pgbench(ctx, b, g.way, pgLoad{"idle", "simple", n, "\\sleep 600 s\n", 1})
+	hold := w.pgbench(ctx, b, g.way, pgLoad{"idle", "simple", n, "\\sleep 600 s\n", 1, 600})
 	var out bytes.Buffer
 	hold.Stdout, hold.Stderr = &out, &out
 	must(b, hold.Start())
@@ -240,7 +242,7 @@ func (w *pgBench) idle(b *testing.B, g *gateProcess, n int) float64 {
 	for open := 0; open < n; {
 		time.Sleep(100 * time.Millisecond)
 		if open = w.sessions(b); time.Now().After(deadline) {
-			b.Fatalf("%d of %d sessions after two minutes\n%s", open, n, &out)
+			fatal(b, "%d of %d sessions after two minutes\n%s", open, n, &out)
 		}
 	}
 	time.Sleep(2 * time.Second) // idle
@@ -255,7 +257,7 @@ func (w *pgBench) sessions(b *testing.B) (n int) {
 	must(b, err)
 	for _, r := range rows {
 		if r[0] != "TLSv1.3" {
-			b.Fatalf("a session with the server speaks %q", r[0])
+			fatal(b, "a session with the server speaks %q", r[0])
 		}
 		n, err = strconv.Atoi(r[1])
 		must(b, err)
@@ -280,7 +282,7 @@ func (w *pgBench) arrived(b *testing.B) {
 	var n int64
 	for deadline := time.Now().Add(10 * time.Second); n < w.done; time.Sleep(100 * time.Millisecond) {
 		if n = w.committed(b) - w.before; time.Now().After(deadline) {
-			b.Fatalf("pgbench did %d transactions, and the server has seen %d", w.done, n)
+			fatal(b, "pgbench did %d transactions, and the server has seen %d", w.done, n)
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%d transactions, the server has seen %d, ", w.done, n)

@@ -77,7 +77,7 @@ func (s *bouncer) check(b *testing.B, config string) {
 	var err error
 	for deadline := time.Now().Add(10 * time.Second); c == nil; time.Sleep(5 * time.Millisecond) {
 		if c, err = pgconn.Connect(b.Context(), config); err != nil && time.Now().After(deadline) {
-			b.Fatalf("pgbouncer does not answer: %v", err)
+			fatal(b, "pgbouncer does not answer: %v", err)
 		}
 	}
 	defer c.Close(b.Context())
@@ -88,7 +88,7 @@ func (s *bouncer) check(b *testing.B, config string) {
 			return
 		}
 	}
-	b.Fatal("pgbouncer does not speak TLS 1.3")
+	fatal(b, "pgbouncer does not speak TLS 1.3")
 }
 
 func (s *bouncer) stop(b *testing.B) {

@@ -109,6 +109,6 @@ func (m *mapping) decide(b *testing.B, text string, s *sqlanalyze.Mapped) {
 		Purpose: "refund", Level: op.Channel, Group: testkit.Group, At: testkit.Now,
 	})
 	if !d.Permit {
-		b.Fatalf("denied: %v", d.Denial)
+		fatal(b, "denied: %v", d.Denial)
 	}
 }
