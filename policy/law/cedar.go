@@ -48,9 +48,11 @@ func (e *entities) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
 
 // request returns q as Cedar sees it, with the entities it refers to. Of the
 // context it has what the rules name; all of it is bounded, named or not.
-func (l *Law) request(q *Question, view *op.View, reads members) (cedar.Request, *entities, error) {
-	resource, err := toRecord(view.Resource)
-	if err != nil {
+func (l *Law) request(q *Question, view *op.View, reads func(name string) bool) (cedar.Request, *entities, error) {
+	if err := check(view.Resource); err != nil {
+		return cedar.Request{}, nil, err
+	}
+	if err := check(view.Context); err != nil {
 		return cedar.Request{}, nil, err
 	}
 	at, ok := l.sites[q.Target]
@@ -58,12 +60,14 @@ func (l *Law) request(q *Question, view *op.View, reads members) (cedar.Request,
 		return cedar.Request{}, nil, errors.New("unknown target")
 	}
 	rid := cedar.NewEntityUID(cedar.EntityType(entityType(opType(q.Operation.Type))), "operation")
-	context := make(cedar.RecordMap, len(commonContext)+len(view.Context))
-	if err := fill(context, view.Context); err != nil {
-		return cedar.Request{}, nil, err
+	context := make(cedar.RecordMap)
+	for k, x := range view.Context {
+		if reads(k) {
+			context[cedar.String(k)] = value(x)
+		}
 	}
-	for i, f := range commonContext {
-		if reads.has(i) {
+	for _, f := range commonContext {
+		if reads(f.Name) {
 			context[cedar.String(f.Name)] = q.common(f.Name, at)
 		}
 	}
@@ -72,7 +76,7 @@ func (l *Law) request(q *Question, view *op.View, reads members) (cedar.Request,
 		Action:    cedar.NewEntityUID("Action", cedar.String(q.Action)),
 		Resource:  rid,
 		Context:   cedar.NewRecord(context),
-	}, &entities{{UID: rid, Parents: at.parents, Attributes: resource}, at.entity}, nil
+	}, &entities{{UID: rid, Parents: at.parents, Attributes: toRecord(view.Resource)}, at.entity}, nil
 }
 
 // common returns one value of [commonContext].
@@ -120,62 +124,77 @@ func set(names []string) cedar.Set {
 	return cedar.NewSet(values...)
 }
 
-func toRecord(m map[string]any) (cedar.Record, error) {
+// toRecord returns m, which check has passed, as a Cedar value.
+func toRecord(m map[string]any) cedar.Record {
 	if len(m) == 0 {
-		return cedar.Record{}, nil
+		return cedar.Record{}
 	}
 	r := make(cedar.RecordMap, len(m))
-	if err := fill(r, m); err != nil {
-		return cedar.Record{}, err
+	for k, x := range m {
+		r[cedar.String(k)] = value(x)
 	}
-	return cedar.NewRecord(r), nil
+	return cedar.NewRecord(r)
 }
 
-// fill puts the values of m into r. Its error is that of the first bad one by
-// name, whatever the order of the map.
-func fill(r cedar.RecordMap, m map[string]any) error {
+// check refuses what rules are not shown: a value of no known type, or one that is
+// too large (A18). Its error is that of the first bad member by name, whatever the
+// order of the map.
+func check(m map[string]any) error {
 	var bad string
 	var first error
 	for k, x := range m {
-		v, err := value(x)
-		if err != nil && (first == nil || k < bad) {
+		if err := checkValue(x); err != nil && (first == nil || k < bad) {
 			bad, first = k, fmt.Errorf("%s: %w", k, err)
 		}
-		r[cedar.String(k)] = v
 	}
 	return first
 }
 
-// value returns x as a Cedar value, if it is of a known type and no string in it
-// is longer than rules may see (A18).
-func value(x any) (cedar.Value, error) {
+func checkValue(x any) error {
 	switch x := x.(type) {
-	case bool:
-		return cedar.Boolean(x), nil
-	case int64:
-		return cedar.Long(x), nil
+	case bool, int64:
+		return nil
 	case string:
-		return cedar.String(x), boundedString(x)
+		return boundedString(x)
 	case op.Decimal:
-		d, err := types.ParseDecimal(string(x))
-		if err != nil {
-			return nil, errors.New("not a decimal with one to four digits after the point")
+		if _, err := types.ParseDecimal(string(x)); err != nil {
+			return errors.New("not a decimal with one to four digits after the point")
 		}
-		return d, nil
+		return nil
 	case []string:
 		if len(x) > maxSetItems { //guard:A18 rule-set-bound
-			return nil, fmt.Errorf("set of %d; rules see at most %d", len(x), maxSetItems)
+			return fmt.Errorf("set of %d; rules see at most %d", len(x), maxSetItems)
 		}
 		for _, s := range x {
 			if err := boundedString(s); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		return set(x), nil
+		return nil
+	case map[string]any:
+		return check(x)
+	}
+	return errors.New("a value of no known type")
+}
+
+// value returns x, which checkValue has passed, as a Cedar value.
+func value(x any) cedar.Value {
+	switch x := x.(type) {
+	case bool:
+		return cedar.Boolean(x)
+	case int64:
+		return cedar.Long(x)
+	case string:
+		return cedar.String(x)
+	case op.Decimal:
+		d, _ := types.ParseDecimal(string(x)) // it was parsed before
+		return d
+	case []string:
+		return set(x)
 	case map[string]any:
 		return toRecord(x)
 	}
-	return nil, errors.New("a value of no known type")
+	panic("law: a value that was not checked")
 }
 
 func boundedString(s string) error {

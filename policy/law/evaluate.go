@@ -44,11 +44,8 @@ func (l *Law) Evaluate(q *Question, view *op.View, blocks []*Rules) ([]Layer, er
 		return nil, fmt.Errorf("%w: there are none", ErrRules)
 	}
 	all := append([]*Rules{l.rules}, blocks...)
-	var reads members
-	for _, rules := range all {
-		if rules != nil {
-			reads |= rules.reads
-		}
+	reads := func(name string) bool {
+		return slices.ContainsFunc(all, func(r *Rules) bool { return r != nil && r.reads.has(name) })
 	}
 	req, known, err := l.request(q, view, reads)
 	if err != nil {

@@ -64,3 +64,35 @@ func TestZeroLaw(t *testing.T) {
 		t.Errorf("no rules: %v", err)
 	}
 }
+
+// TestReads puts each way in which a rule can name a member of the context: it sees
+// what the operation has, though what no rule names is left out.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	declared := []law.Declared{{Type: "http", Actions: []string{"http:GET"}, Shape: op.Shape{Context: []op.Field{
+		{Name: "a", Type: op.Text}, {Name: "b", Type: op.Set}, {Name: "c", Type: op.Record, Fields: []op.Field{{Name: "d", Type: op.Int}}},
+	}}}}
+	view := &op.View{Context: map[string]any{"a": "x", "b": []string{"y"}, "c": map[string]any{"d": int64(7)}, "unnamed": strings.Repeat("z", 4096)}}
+	q := &law.Question{Operation: &op.Operation{Type: "http/1"}, Action: "http:GET", Target: "shop"}
+	block := func(when string) *law.Rules {
+		r, err := law.ParseBlock(`@id("b") forbid (principal, action, resource) when { ` + when + ` };`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	l, err := law.Compile(`@id("p") permit (principal, action, resource);`, declared, []law.Target{{ID: "shop"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{`context has a`, `context has a && context.a == "x"`, `context has b && context.b.contains("y")`, `context has c && context.c has d && context.c.d == 7`, `context == context`} {
+		layers, err := l.Evaluate(q, view, []*law.Rules{block("false"), block(when)})
+		if err != nil || len(layers) != 3 || !layers[0].Permit || !layers[1].Permit || layers[2].Permit || layers[2].Denial.Code != op.Forbidden {
+			t.Errorf("%s: %+v, %v", when, layers, err)
+		}
+	}
+	view.Context["unnamed"] = strings.Repeat("z", 4097)
+	if _, err := l.Evaluate(q, view, nil); err == nil {
+		t.Error("a long text that no rule names")
+	}
+}

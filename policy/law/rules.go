@@ -20,13 +20,16 @@ type Rules struct {
 	anyOf  ruleList            // rules without an action in their scope
 	scoped map[string]ruleList // by action: its rules, and those of anyOf
 	open   bool                // forbid-only set of a block: permits what no forbid hits
-	reads  members             // that some rule names
+	reads  reading
 }
 
-// members is a set of members of commonContext, by their places in it.
-type members uint16
+// reading is what a set of rules can read of the context.
+type reading struct {
+	names []string // of the members that some rule names
+	whole bool     // one speaks of the context as a whole: all
+}
 
-func (m members) has(i int) bool { return m&(1<<i) != 0 }
+func (r *reading) has(name string) bool { return r.whole || slices.Contains(r.names, name) }
 
 type rule struct {
 	id       cedar.PolicyID
@@ -79,40 +82,36 @@ func Parse(text string) (*Rules, error) {
 	return r, nil
 }
 
-// readsOf returns the members of commonContext that the rules can read: those
-// that they name, or all if one speaks of the context as a whole.
-func readsOf(list cedar.PolicyList) members {
-	named, variables, accesses := make(map[string]bool), 0, 0
+// readsOf returns what of the context the rules can read.
+func readsOf(list cedar.PolicyList) (r reading) {
+	variables, accesses := 0, 0
+	access := func(of ast.IsNode, name string) {
+		if !isContext(of) {
+			return
+		}
+		if accesses++; !slices.Contains(r.names, name) {
+			r.names = append(r.names, name)
+		}
+	}
 	for _, p := range list {
 		for _, c := range (*ast.Policy)(p.AST()).Conditions {
 			ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
 				switch n := n.(type) {
 				case ast.NodeTypeVariable:
-					if n.Name == "context" {
+					if isContext(n) {
 						variables++
 					}
 				case ast.NodeTypeAccess:
-					if isContext(n.Arg) {
-						accesses++
-						named[string(n.Value)] = true
-					}
+					access(n.Arg, string(n.Value))
 				case ast.NodeTypeHas:
-					if isContext(n.Arg) {
-						accesses++
-						named[string(n.Value)] = true
-					}
+					access(n.Arg, string(n.Value))
 				}
 				return true
 			})
 		}
 	}
-	var out members
-	for i, f := range commonContext {
-		if named[f.Name] || variables > accesses {
-			out |= 1 << i
-		}
-	}
-	return out
+	r.whole = variables > accesses
+	return r
 }
 
 func isContext(n ast.IsNode) bool {
