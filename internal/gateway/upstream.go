@@ -32,16 +32,24 @@ type poolKey struct {
 // A Conn is an upstream connection lent for one act.
 type Conn struct {
 	net.Conn
-	// Reader reads from the connection; what it buffers belongs to this act.
-	Reader *bufio.Reader
 
-	tcp     net.Conn // below TLS
-	records *records // between the two; nil without TLS
+	reader  *bufio.Reader // nil until somebody reads by it
+	tcp     net.Conn      // below TLS
+	records *records      // between the two; nil without TLS
 	limit   *limited
 	pool    *pool
 	key     poolKey
 	raw     syscall.RawConn
 	timer   *time.Timer // ends it while it is unused
+}
+
+// Reader reads from the connection; what it buffers belongs to this act. It is made
+// when it is first asked for: a protocol that reads by itself has no use for it.
+func (c *Conn) Reader() *bufio.Reader {
+	if c.reader == nil {
+		c.reader = bufio.NewReaderSize(c.limit, upstreamBuffer)
+	}
+	return c.reader
 }
 
 // Abort closes the connection at once, without a word to the target.
@@ -73,7 +81,7 @@ func (l *limited) Read(b []byte) (int, error) {
 // Release gives the connection back for the next act of the same credential; it
 // must be in the state it was dialled in, with nothing left to read.
 func (c *Conn) Release() {
-	if c.Reader.Buffered() > 0 || c.SetDeadline(time.Time{}) != nil {
+	if c.Reader().Buffered() > 0 || c.SetDeadline(time.Time{}) != nil {
 		c.Close()
 		return
 	}
@@ -255,7 +263,6 @@ func (h *Hall) dial(ctx context.Context, key poolKey, a *Act) (*Conn, error) {
 		c.Conn = s
 	}
 	c.limit = &limited{c.Conn, -1}
-	c.Reader = bufio.NewReaderSize(c.limit, upstreamBuffer)
 	return c, nil
 }
 

@@ -123,7 +123,7 @@ func readHead(conn *gateway.Conn, method string) (*http.Response, error) {
 	conn.Limit(maxUpstreamHeader)
 	defer conn.Limit(-1)
 	for range maxInterim {
-		resp, err := http.ReadResponse(conn.Reader, &http.Request{Method: method})
+		resp, err := http.ReadResponse(conn.Reader(), &http.Request{Method: method})
 		if err != nil {
 			return nil, fmt.Errorf("http: read response: %w", err)
 		}

@@ -160,7 +160,7 @@ func (p *performance) stream(resp *http.Response, limit int64, buf []byte) error
 // ends reports whether the end of a chunked body is here already: what was passed
 // on goes out with it.
 func (p *performance) ends() bool {
-	b, err := p.conn.Reader.Peek(min(p.conn.Reader.Buffered(), len(lastChunk)))
+	b, err := p.conn.Reader().Peek(min(p.conn.Reader().Buffered(), len(lastChunk)))
 	return err == nil && string(b) == lastChunk
 }
 
