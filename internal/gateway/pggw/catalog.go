@@ -1,6 +1,10 @@
 package pggw
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/writhq/writ/internal/sqltree"
+)
 
 // upToDate has the session know the server's names as they are. It asks only at
 // the beginning of a series, and not in a transaction that has failed, where
@@ -27,7 +31,7 @@ func (x *session) now(p *prepared) error {
 	if p.known == x.known || p.mapped == nil {
 		return nil
 	}
-	rest, _ := split(p.text)
+	rest, _ := sqltree.Tail(p.text)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		return err

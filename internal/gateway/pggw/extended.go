@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 )
 
@@ -15,7 +16,7 @@ import (
 // runs before an execution is permitted. A statement that the policy does not
 // declare does not reach the server.
 func (x *session) parse(m *pgproto3.Parse) error {
-	rest, _ := split(m.Query)
+	rest, _ := sqltree.Tail(m.Query)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		return x.refuseUntilSync(x.record(err))

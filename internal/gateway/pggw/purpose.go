@@ -1,12 +1,12 @@
 package pggw
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/proof"
@@ -16,50 +16,13 @@ import (
 // from then on, where the policy declares that setting. SPEC PGGW-12.
 const purposeSetting = "writ.purpose"
 
-// purposeKey is the key of a purpose in a comment.
-const purposeKey = "writ_purpose"
-
-// split returns a text without the comment that ends it, and that comment. If the
-// text ends within one, what is before it is a statement by itself; else it is no
-// statement, and neither is the text.
-func split(text string) (rest, comment string) {
-	t := strings.TrimRight(text, " \t\r\n;")
-	if !strings.HasSuffix(t, "*/") {
-		return text, ""
-	}
-	at := strings.LastIndex(t[:len(t)-2], "/*")
-	if at < 0 {
-		return text, ""
-	}
-	return t[:at], t[at+2 : len(t)-2]
-}
-
-// commented returns the purpose that a comment names, "" for none. Source: the format
-// of sqlcommenter, key='value' joined by commas, both percent-encoded.
-func commented(comment string) (purpose string, err error) {
-	for _, pair := range strings.Split(comment, ",") {
-		k, v, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if !ok || k != purposeKey {
-			continue
-		}
-		inner, quoted := strings.CutPrefix(v, "'")
-		inner, closed := strings.CutSuffix(inner, "'")
-		value, bad := url.PathUnescape(inner)
-		if !quoted || !closed || bad != nil || value == "" || purpose != "" { //guard:A15 purpose-once
-			return "", op.Deny(op.PurposeInvalid, "the comment's purpose stands twice, or is not writ_purpose='NAME'")
-		}
-		purpose = value
-	}
-	return purpose, nil
-}
-
 // purposed gives u the purpose that its statement names: in a comment, where the
 // declaration of its action allows that, or by SET before it. SPEC PGGW-12.
 func (x *session) purposed(u *use) error {
-	_, comment := split(u.text)
-	purpose, err := commented(comment)
+	_, comment := sqltree.Tail(u.text)
+	purpose, err := sqltree.Purpose(comment)
 	if err != nil {
-		return err
+		return op.Deny(op.PurposeInvalid, err.Error())
 	}
 	if purpose != "" {
 		d, _, ok := x.holder.Lookup(u.mapped.Action(), x.target)

@@ -12,6 +12,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlmeaning"
+	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 )
 
@@ -174,7 +175,7 @@ func (x *session) query(text string) error {
 		return err
 	}
 	x.unnamed()
-	rest, _ := split(text)
+	rest, _ := sqltree.Tail(text)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		x.deny(x.record(err))
