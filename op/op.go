@@ -105,6 +105,34 @@ type SQL struct {
 	// Introspection declares what clients read of catalogs to learn which tables there
 	// are, in statements that read nothing else.
 	Introspection bool `json:"introspection,omitempty"`
+	// Statements, if there are any, are those that may run, and no others.
+	Statements []SQLStatement `json:"statements,omitempty"`
+}
+
+// An SQLStatement is one statement that may run, as it is written by the gate: with
+// every name qualified. Rules see its id and the values that have names.
+type SQLStatement struct {
+	ID     string     `json:"id"`
+	Text   string     `json:"text"`
+	Values []SQLValue `json:"values,omitempty"` // of $1, $2 …
+	Fixed  []SQLFixed `json:"fixed,omitempty"`  // what rules and quotas see of it beside
+}
+
+// An SQLValue says what one bind value may be.
+type SQLValue struct {
+	Name string   `json:"name"`
+	Kind string   `json:"kind"`          // int, text or any
+	Min  *int64   `json:"min,omitempty"` // of an int; absent: 0
+	Max  *int64   `json:"max,omitempty"`
+	In   []string `json:"in,omitempty"`   // of a text; absent: any
+	Null bool     `json:"null,omitempty"` // it may be NULL
+}
+
+// An SQLFixed is a value that a statement always has, such as an amount of 0 for one
+// that moves none: a quota asks every statement for its amount.
+type SQLFixed struct {
+	Name string `json:"name"`
+	Is   int64  `json:"is"`
 }
 
 // An SQLRelation is a table, or what is like one, and what may be done with it. A

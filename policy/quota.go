@@ -7,6 +7,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
 )
 
 // A Debit is what one use takes from one counter.
@@ -63,9 +64,13 @@ func (q *Quota) counts(action string, decl *Operation) bool {
 }
 
 // member returns the declared member at a path of the context, such as
-// body.amount or query.n.
+// body.amount, query.n or values.total.
 func (o *Operation) member(path string) (*op.Member, bool) {
 	where, rest, _ := strings.Cut(path, ".")
+	if where == "values" && o.SQL != nil {
+		found, each := sql.Amount(o.SQL, rest)
+		return &op.Member{Path: rest, Type: "int", Required: each}, found
+	}
 	var list []op.Member
 	switch {
 	case where == "query":

@@ -1,12 +1,14 @@
 package policy_test
 
 import (
+	"errors"
 	"math"
 	"testing"
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/policy"
 )
 
@@ -150,5 +152,76 @@ func TestCounterKeys(t *testing.T) {
 	}
 	if policy.CounterKey("a", "b", "c", 1) == policy.CounterKey("ab", "", "c", 1) || policy.CounterKey("a", "b", "c", 1) == policy.CounterKey("a", "bc", "", 1) {
 		t.Error("keys run into each other")
+	}
+}
+
+// TestStatementAmounts counts what signed statements of SQL say that they move. A
+// statement whose amount is not bound would move any.
+//
+// SPEC POLICY-11
+// R7/sql, A7
+// guard: quota-amount-required
+func TestStatementAmounts(t *testing.T) {
+	t.Parallel()
+	change := func(d *policy.Document) {
+		d.Language.Mappers["sql"] = 1
+		least := int64(-5)
+		d.Operations = append(d.Operations, policy.Operation{Declaration: op.Declaration{Type: "sql", Targets: []string{testkit.Target}, Actions: []string{"sql:update", "sql:transaction"}, SQL: &op.SQL{
+			Relations: []op.SQLRelation{{Name: "public.orders", Update: []string{"total"}}},
+			Statements: []op.SQLStatement{
+				{ID: "refund", Text: "UPDATE public.orders SET total = $1", Values: []op.SQLValue{{Name: "total", Kind: "int", Min: &least}}},
+				{ID: "nothing", Text: "UPDATE public.orders SET total = 0", Fixed: []op.SQLFixed{{Name: "total", Is: 0}}},
+			},
+		}}})
+		d.Rules += `@id("sql") permit (principal, action == Action::"sql:update", resource) when { context has statement && context has values && context.values has total && context.values.total <= 700 && ["refund", "nothing"].contains(context.statement) };`
+		d.Quotas = append(d.Quotas, policy.Quota{ID: "moved", Per: "alias", Limit: 1000, Unit: "cents", Amount: "values.total", Actions: []string{"sql:update"}})
+	}
+	z := zoneWith(t, change)
+	ask := func(text string, params ...*string) *policy.Question {
+		s := sql.Statement{Kinds: []string{"update"}, Relations: []sql.Relation{{Schema: "public", Name: "orders", Mode: sql.Update}},
+			Updates: []sql.Column{{Schema: "public", Table: "orders", Name: "total"}}, Limit: sql.NoLimit}
+		o, err := sql.NewOperation(&sql.Asked{Target: testkit.Target, Text: text, Params: params}, &sql.Found{Facts: op.Facts{Salt: make([]byte, 16)}, Statement: s, Text: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := question(z, o, "", "refund")
+		q.Action = "sql:update"
+		return q
+	}
+	amount := func(s string) *string { return &s }
+	if got := debits(t, z.Policy, ask("UPDATE public.orders SET total = $1", amount("700")), usual())["moved"].N; got != 700 {
+		t.Errorf("700 takes %d", got)
+	}
+	if d, ok := debits(t, z.Policy, ask("UPDATE public.orders SET total = 0"), usual())["moved"]; !ok || d.N != 0 {
+		t.Errorf("nothing takes %+v", d)
+	}
+	denied(t, "701", z.Policy.Evaluate(ask("UPDATE public.orders SET total = $1", amount("701")), nil), op.NotPermitted)
+	denied(t, "another text", z.Policy.Evaluate(ask("UPDATE public.orders SET total = 7"), nil), op.NotDeclared)
+	q := ask("UPDATE public.orders SET total = $1", amount("-5"))
+	if _, d := z.Policy.Debits(q, z.Policy.Evaluate(q, nil).View, usual()); d == nil || d.Code != op.QuotaExceeded {
+		t.Errorf("-5: %v", d)
+	}
+	for name, f := range map[string]func(*policy.Document){
+		"each action":                func(d *policy.Document) { d.Quotas[len(d.Quotas)-1].Amount = "values.other" },
+		"a statement without amount": func(d *policy.Document) { d.Operations[len(d.Operations)-1].SQL.Statements[1].Fixed = nil },
+		"an amount that may be NULL": func(d *policy.Document) { d.Operations[len(d.Operations)-1].SQL.Statements[0].Values[0].Null = true },
+		"no statements":              func(d *policy.Document) { d.Operations[len(d.Operations)-1].SQL.Statements = nil },
+		"an amount that is a text": func(d *policy.Document) {
+			v := &d.Operations[len(d.Operations)-1].SQL.Statements[0].Values[0]
+			v.Kind, v.Min = "text", nil
+		},
+	} {
+		d := testkit.Document(canon.Hash([]byte("zone")))
+		change(d)
+		d.Rules = testkit.Rules
+		f(d)
+		if _, err := policy.Parse(encode(t, d)); !errors.Is(err, policy.ErrDocument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d := testkit.Document(canon.Hash([]byte("zone")))
+	change(d)
+	if _, err := policy.Parse(encode(t, d)); err != nil {
+		t.Error(err)
 	}
 }

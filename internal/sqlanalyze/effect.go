@@ -18,6 +18,9 @@ type Effect struct {
 	Hold bool   // of Declare: the cursor outlives its transaction
 	Text string // of Declare and Prepare: the statement inside, as it would run alone
 
+	// Types are those that Prepare gives to its parameters; see [sqltree.TypeOID].
+	Types []uint32
+
 	// Values are the arguments of Execute in text form, nil for NULL, if Literal says
 	// that each of them is as written.
 	Values  []*string
@@ -56,10 +59,11 @@ func (v *visitor) carries(stmt *pg.Node) bool {
 		v.effect = Effect{Kind: Declare, Name: d.Portalname, Hold: d.Options&hold != 0}
 		v.around(d.Query)
 	case *pg.Node_PrepareStmt:
+		v.effect = Effect{Kind: Prepare, Name: n.PrepareStmt.Name}
 		for _, t := range n.PrepareStmt.Argtypes {
 			v.typeName(t.GetTypeName())
+			v.effect.Types = append(v.effect.Types, sqltree.TypeOID(t.GetTypeName()))
 		}
-		v.effect = Effect{Kind: Prepare, Name: n.PrepareStmt.Name}
 		v.around(n.PrepareStmt.Query)
 	case *pg.Node_ExecuteStmt:
 		v.kinds[sql.Session] = true

@@ -93,6 +93,9 @@ func factsOf(m *sqlanalyze.Mapped) string {
 	line("channels", m.Channels...)
 	if e := m.Effect; e.Kind != sqlanalyze.Ordinary {
 		line("effect", strings.TrimSpace(fmt.Sprintf("%s %s %s", effectNames[e.Kind], e.Name, e.Text)))
+		for _, t := range e.Types {
+			line("type", fmt.Sprint(t))
+		}
 		for _, v := range e.Values {
 			if v == nil {
 				line("value", "NULL")

@@ -96,14 +96,26 @@ func literal(c *pg.A_Const) (string, bool) {
 
 var plainNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
+// OtherType stands for the OIDs of types that are not listed here.
+const OtherType uint32 = 1<<32 - 1
+
+// TypeOID returns the OID of a type whose name is qualified, if it is one of those
+// that a literal keeps its text in, and else [OtherType]. Source: pg_type.dat.
+func TypeOID(t *pg.TypeName) uint32 {
+	if !keepsText(t) {
+		return OtherType
+	}
+	return keptTypes[Names(t.Names)[1]]
+}
+
 // keepsText reports whether a cast of a literal to the type is what a bind value of
 // that text would be: one with a length cuts it, and a float rounds it.
 func keepsText(t *pg.TypeName) bool {
-	n := Names(t.Names)                                                                                     // qualified by now
-	return len(t.Typmods) == 0 && len(t.ArrayBounds) == 0 && n[0] == "pg_catalog" && keptTypes[n[len(n)-1]] //guard-true:R15/sql execute-literal
+	n := Names(t.Names)                                                                                                  // qualified by now
+	return len(t.Typmods) == 0 && len(t.ArrayBounds) == 0 && len(n) == 2 && n[0] == "pg_catalog" && keptTypes[n[1]] != 0 //guard-true:R15/sql execute-literal
 }
 
-var keptTypes = map[string]bool{
-	"text": true, "varchar": true, "bool": true, "int2": true, "int4": true, "int8": true, "numeric": true, "uuid": true,
-	"date": true, "timestamp": true, "timestamptz": true, "json": true, "jsonb": true,
+var keptTypes = map[string]uint32{
+	"text": 25, "varchar": 1043, "bool": 16, "int2": 21, "int4": 23, "int8": 20, "numeric": 1700, "uuid": 2950,
+	"date": 1082, "timestamp": 1114, "timestamptz": 1184, "json": 114, "jsonb": 3802,
 }

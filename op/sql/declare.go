@@ -52,6 +52,9 @@ func check(d *op.Declaration) error {
 			return fmt.Errorf("%w: sql.relations[%d]: %s stands twice", ErrSQL, i, r.Name)
 		}
 	}
+	if err := checkStatements(d.SQL.Statements); err != nil {
+		return err
+	}
 	for field, list := range map[string][]string{"functions": d.SQL.Functions, "types": d.SQL.Types, "settings": d.SQL.Settings, "channels": d.SQL.Channels} {
 		if len(list) == 0 {
 			continue

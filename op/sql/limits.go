@@ -8,6 +8,10 @@ const (
 	// maxChannel bounds the bytes of a channel's name. Source: PostgreSQL, NAMEDATALEN.
 	maxChannel = 63
 	saltBytes  = 16
+
+	maxStatements = 256 // statements that a declaration lists
+	maxValues     = 64  // named values of one of those
+	maxName       = 64  // bytes of an id, or of a value's name
 )
 
 // NoLimit is the Limit, in rows, of a statement that may return any number of them:

@@ -30,8 +30,8 @@ func (Mapper) Version() int { return typeVersion }
 // declaration of this type. SPEC SQL-7.
 func (Mapper) Check(d *op.Declaration) error { return check(d) }
 
-// Shape returns what views look like; it is the same under every declaration.
-func (Mapper) Shape(*op.Declaration) op.Shape {
+// Shape returns what views look like; only the values of statements hang on d.
+func (Mapper) Shape(d *op.Declaration) op.Shape {
 	list := func(names ...string) (out []op.Field) {
 		for _, n := range names {
 			out = append(out, op.Field{Name: n, Type: op.Set, Required: true})
@@ -46,6 +46,7 @@ func (Mapper) Shape(*op.Declaration) op.Shape {
 		op.Field{Name: "introspection", Type: op.Bool, Required: true},
 		op.Field{Name: "setting", Type: op.Record, Fields: []op.Field{{Name: "name", Type: op.Text, Required: true}, {Name: "value", Type: op.Text, Required: true}}},
 	)
+	context = append(context, signedShape(d.SQL)...)
 	return op.Shape{Resource: []op.Field{{Name: "text", Type: op.Text, Required: true}}, Context: context}
 }
 
@@ -78,7 +79,7 @@ func parse(o *op.Operation) (*Asked, *Found, error) {
 	if a.Source != "" && a.Source != ByComment && a.Source != BySetting {
 		return nil, nil, fmt.Errorf("%w: an unknown source of the purpose", ErrSQL)
 	}
-	if a.Target == "" || len(a.Text) > maxText || len(f.Text) > 2*maxText || len(a.Params) > maxParams {
+	if a.Target == "" || len(a.Text) > maxText || len(f.Text) > 2*maxText || len(a.Params) > maxParams || len(a.Types) > maxParams {
 		return nil, nil, fmt.Errorf("%w: no target, or too large", ErrSQL)
 	}
 	if len(f.Salt) != saltBytes { //guard:A37 sql-salt
@@ -140,6 +141,10 @@ func view(a *Asked, f *Found, d *op.Declaration) (*op.View, error) {
 	if declared == nil {
 		declared = new(op.SQL)
 	}
+	statement, values, err := signed(a, f, declared)
+	if err != nil {
+		return nil, err
+	}
 	if err := declaredAll(s, declared); err != nil {
 		return nil, err
 	}
@@ -153,6 +158,12 @@ func view(a *Asked, f *Found, d *op.Declaration) (*op.View, error) {
 	}
 	if s.Set != nil {
 		c["setting"] = map[string]any{"name": s.Set.Name, "value": s.Set.Value}
+	}
+	if statement != nil {
+		c["statement"] = statement.ID
+		if len(values) > 0 {
+			c["values"] = values
+		}
 	}
 	for k, v := range c {
 		if list, ok := v.([]string); ok && list == nil {

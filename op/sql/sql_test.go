@@ -366,7 +366,7 @@ func vectors(t *testing.T) (out []vector) {
 			*f = sql.Found{Facts: salt(), Statement: sql.Statement{Kinds: []string{sql.Connect}, Where: true, Limit: sql.NoLimit}}
 		}, asked: func(a *sql.Asked) { a.Text, a.Params = "", nil }, declaration: func(d *op.Declaration) { d.Actions = []string{"sql:connect"} }},
 	}, undeclared()...)
-	for _, c := range slices.Concat(cases, introspection(), malformed()) {
+	for _, c := range slices.Concat(cases, introspection(), signed(), malformed()) {
 		if c.name == "long text" {
 			continue
 		}

@@ -116,7 +116,8 @@ type Asked struct {
 	Target string    `cbor:"1,keyasint"`
 	Text   string    `cbor:"2,keyasint"`           // as it came
 	Params []*string `cbor:"3,keyasint,omitempty"` // bind values in text form; nil is NULL
-	Source Source    `cbor:"4,keyasint,omitempty"` // of the purpose; "": with the connection, or the request
+	Types  []uint32  `cbor:"4,keyasint,omitempty"` // OIDs of their types, as far as the client gave them; 0 is none
+	Source Source    `cbor:"5,keyasint,omitempty"` // of the purpose; "": with the connection, or the request
 }
 
 // A Source says where a statement's purpose stood, if not beside the statement.

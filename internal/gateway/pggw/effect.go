@@ -34,14 +34,14 @@ func (x *session) resolve(u *use, n *names) error {
 		if p == nil || p.prepared.mapped == nil { //guard:R5/sql cursor-known
 			return op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no cursor %q", m.Effect.Name))
 		}
-		u.bind = p.bind
+		u.bind, u.types, u.form = p.bind, p.prepared.types, p.prepared.form
 		return x.inside(u, p.prepared)
 	case sqlanalyze.Execute:
 		p := n.prepared[m.Effect.Name]
 		if p == nil || p.mapped == nil { //guard:R5/sql statement-known
 			return op.Deny(op.OperationInvalid, fmt.Sprintf("this session has no prepared statement %q", m.Effect.Name))
 		}
-		u.values = m.Effect.Values
+		u.values, u.types = m.Effect.Values, p.types
 		return x.inside(u, p)
 	}
 	return nil
@@ -81,10 +81,10 @@ func (n *names) effect(u *use) {
 	switch e.Kind {
 	case sqlanalyze.Declare:
 		inner := &sqlanalyze.Mapped{Statement: u.mapped.Statement, Text: e.Text}
-		n.setPortal(e.Name, &portal{prepared: &prepared{text: e.Text, mapped: inner}, bind: u.bind, hold: e.Hold})
+		n.setPortal(e.Name, &portal{prepared: &prepared{text: e.Text, types: u.types, form: u.form, mapped: inner}, bind: u.bind, hold: e.Hold})
 	case sqlanalyze.Prepare:
 		inner := &sqlanalyze.Mapped{Statement: u.mapped.Statement, Text: e.Text}
-		n.setPrepared(e.Name, &prepared{text: e.Text, mapped: inner})
+		n.setPrepared(e.Name, &prepared{text: e.Text, types: e.Types, mapped: inner})
 	case sqlanalyze.Close:
 		if e.Name != "" {
 			n.shut(e.Name)

@@ -10,6 +10,7 @@ import (
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
 )
 
 // parse takes a statement: what it does is known from here on, and nothing of it
@@ -27,7 +28,7 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	if x.full(len(m.Query)) {
 		return x.refuseUntilSync(errFull)
 	}
-	p := &prepared{text: m.Query, known: x.known}
+	p := &prepared{text: m.Query, known: x.known, types: slices.Clone(m.ParameterOIDs)}
 	text := ""
 	if len(list) == 1 {
 		p.mapped = &list[0]
@@ -60,7 +61,7 @@ func (x *session) undeclared(m *sqlanalyze.Mapped) *op.Denial {
 	if !ok {
 		return op.Deny(op.NotDeclared, m.Action()+" is not among the policy's operations on this target")
 	}
-	if err := m.Declared(d); err != nil {
+	if err := (&sql.Found{Statement: m.Statement, Text: m.Text}).Prepared(d); err != nil {
 		return op.Deny(op.NotDeclared, err.Error())
 	}
 	return nil
@@ -101,9 +102,27 @@ func (x *session) describe(m *pgproto3.Describe) error {
 	}
 	x.up.Wire.SendDescribe(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
 	if m.ObjectType == 'S' {
+		x.describing = append(x.describing, x.prepared[m.Name])
 		return x.answered(2) // parameters, then rows
 	}
 	return x.answered(1)
+}
+
+// described keeps the types that the server says parameters have, of those that the
+// client left open.
+func (x *session) described(m *pgproto3.ParameterDescription) {
+	if len(x.describing) == 0 {
+		return
+	}
+	p := x.describing[0]
+	x.describing = x.describing[1:]
+	types := slices.Clone(m.ParameterOIDs)
+	for i, t := range p.types {
+		if t != 0 && i < len(types) {
+			types[i] = t
+		}
+	}
+	p.form = types
 }
 
 func (x *session) close(m *pgproto3.Close) error {
@@ -125,12 +144,12 @@ func (x *session) answered(n int) error {
 }
 
 // confirmed notes that the server has taken all that it was sent.
-func (x *session) confirmed() { x.owed, x.unsure = 0, nil }
+func (x *session) confirmed() { x.owed, x.unsure, x.describing = 0, nil, nil }
 
 // takeBack forgets the names that the server has not confirmed.
 func (x *session) takeBack() {
 	x.undo()
-	x.owed = 0
+	x.owed, x.describing = 0, nil
 }
 
 // execute asks the gate about one execution with its values, and runs it. A Sync
@@ -152,7 +171,7 @@ func (x *session) execute(m *pgproto3.Execute) error {
 		return x.refuseUntilSync(x.record(err))
 	}
 	if u.bind == nil {
-		u.bind = p.bind
+		u.bind, u.types, u.form = p.bind, p.prepared.types, p.prepared.form
 	}
 	portal, rows, synced := m.Portal, m.MaxRows, false
 	err = x.together([]*use{u}, func() error {

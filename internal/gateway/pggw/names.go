@@ -13,12 +13,13 @@ import (
 // protocol, and of PREPARE and DECLARE, which the server keeps in one place. What
 // stands here the server has confirmed, or will have before it is used. SPEC PGGW-4.
 type names struct {
-	prepared  map[string]*prepared
-	portals   map[string]*portal
-	held      int      // bytes of their texts and values
-	listening bool     // to other sessions
-	purpose   string   // that was set; "": that of the connection
-	unsure    []func() // take back those that the server has not confirmed
+	prepared   map[string]*prepared
+	portals    map[string]*portal
+	held       int         // bytes of their texts and values
+	listening  bool        // to other sessions
+	purpose    string      // that was set; "": that of the connection
+	describing []*prepared // whose parameters the server will describe, in that order
+	unsure     []func()    // take back those that the server has not confirmed
 }
 
 func newNames() names {
@@ -28,6 +29,8 @@ func newNames() names {
 // prepared is a statement that the client has named.
 type prepared struct {
 	text   string
+	types  []uint32            // of its parameters, as far as the client gave them
+	form   []uint32            // the same as the server says; nil: it was not asked
 	mapped *sqlanalyze.Mapped  // nil: empty
 	known  *sqlmeaning.Meaning // by which it was mapped
 }

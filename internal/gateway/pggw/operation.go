@@ -5,6 +5,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
@@ -29,6 +30,8 @@ type use struct {
 	effect  sqlanalyze.Effect
 	bind    *pgproto3.Bind // nil: without values
 	values  []*string      // of EXECUTE
+	types   []uint32       // of either, as far as the client gave them
+	form    []uint32       // the same as the server says
 	purpose string         // "": that of the connection
 	source  sql.Source
 	result  result
@@ -45,9 +48,10 @@ func (x *session) request(u *use) *gateway.Request {
 		r.Denial = op.Deny(op.PurposeInvalid, err.Error())
 	}
 	a := &sql.Asked{Target: x.target, Text: u.text, Params: u.values, Source: u.source}
+	a.Types = u.types
 	if u.bind != nil {
 		for i, p := range u.bind.Parameters {
-			a.Params = append(a.Params, value(p, formatOf(u.bind.ParameterFormatCodes, i)))
+			a.Params = append(a.Params, pgwire.Value(p, pgwire.Format(u.bind.ParameterFormatCodes, i), typeOf(u, i)))
 		}
 	}
 	salt := gateway.NewSalt()
@@ -60,35 +64,13 @@ func (x *session) request(u *use) *gateway.Request {
 	return r
 }
 
-// formatOf returns the format of the i-th value. Source: PostgreSQL, "Message
-// Formats", Bind.
-func formatOf(codes []int16, i int) int16 {
-	switch len(codes) {
-	case 0:
-		return 0
-	case 1:
-		return codes[0]
-	}
-	if i < len(codes) {
-		return codes[i]
+// typeOf returns the type of the i-th value as far as it is known, or 0: as the client
+// gave it, or the server said.
+func typeOf(u *use, i int) uint32 {
+	for _, list := range [][]uint32{u.types, u.form} {
+		if i < len(list) && list[i] != 0 {
+			return list[i]
+		}
 	}
 	return 0
-}
-
-// value returns a bind value as the document has it: text as it is, binary behind
-// a mark that text cannot have.
-func value(b []byte, format int16) *string {
-	if b == nil {
-		return nil
-	}
-	s := string(b)
-	if format != 0 {
-		const hex = "0123456789abcdef"
-		out := []byte{0}
-		for _, c := range b {
-			out = append(out, hex[c>>4], hex[c&15])
-		}
-		s = string(out)
-	}
-	return &s
 }

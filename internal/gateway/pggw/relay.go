@@ -238,6 +238,8 @@ func (x *session) count(u *use, values [][]byte) error {
 // hold. What would hand the protocol to something else is not passed.
 func (x *session) pass(m pgproto3.BackendMessage) error {
 	switch m := m.(type) {
+	case *pgproto3.ParameterDescription:
+		x.described(m)
 	case *pgproto3.CopyInResponse, *pgproto3.CopyOutResponse, *pgproto3.CopyBothResponse, *pgproto3.FunctionCallResponse:
 		return errUpstream // no statement that was sent leads to it
 	case *pgproto3.ParameterStatus:
