@@ -57,6 +57,9 @@ func Over(h *http.Client, base http.RoundTripper) *api.Transport {
 	}
 }
 
+// Certificate returns the gate's own certificate, which no other signed.
+func (g *Gate) Certificate() *x509.Certificate { return g.cert.Leaf }
+
 // TLS returns what a raw client needs to reach the gate.
 func (g *Gate) TLS() *tls.Config {
 	pool := x509.NewCertPool()
