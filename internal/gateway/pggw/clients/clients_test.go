@@ -41,6 +41,7 @@ type client struct {
 	keys  []sign.Algorithm         // that it can have
 	omit  []string                 // of the story
 	says  []string                 // in place of the story
+	tcp   bool                     // it speaks nothing else
 	pool  bool                     // says ready, waits for a line, and queries again until it is answered
 	done  map[string]int           // receipts of the story
 }
@@ -77,7 +78,7 @@ var clients = []client{
 	{name: "psycopg2", ready: script("story2.py", "psycopg2", "python3-psycopg2"), keys: both, pool: true, omit: []string{"prepared"}, done: usual(map[string]int{"intent select": -2})},
 	{name: "psycopg3", ready: script("story3.py", "psycopg, psycopg_pool", "python3-psycopg python3-psycopg-pool"), keys: both, pool: true, done: usual(map[string]int{"intent select": 1})},
 	{name: "node-postgres", ready: node, keys: both, pool: true, done: usual(map[string]int{"intent select": 1})},
-	{name: "jdbc", ready: java, keys: both, done: usual(map[string]int{"intent select": 1})},
+	{name: "jdbc", ready: java, keys: both, tcp: true, done: usual(map[string]int{"intent select": 1})},
 	{
 		name: "pgbench", ready: pgbench, keys: both, says: []string{"simple 20/20", "extended 20/20", "prepared 20/20", "builtin 20/20"},
 		// Two sessions a run, and one before them, which in the last asks for two things more; the
@@ -88,9 +89,10 @@ var clients = []client{
 
 // TestClients tells the story by each client, with the holder's key in its TLS
 // certificate and the credential as its password. Clients with a pool come back with
-// new sessions when the gate has ended theirs.
+// new sessions when the gate has ended theirs. Each does so once more over a local
+// socket, where it has neither key nor credential, and names no purpose.
 //
-// SPEC PGGW-1, PGGW-2, PGGW-5
+// SPEC PGGW-1, PGGW-2, PGGW-5, HPG-3, HPG-4, HPG-5
 // R1/sql R2/sql R28/sql
 func TestClients(t *testing.T) {
 	t.Parallel()
@@ -107,6 +109,14 @@ func TestClients(t *testing.T) {
 					w.tell(t, c, run, w.settings(t))
 				})
 			}
+			if c.tcp {
+				return
+			}
+			t.Run("socket", func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, s, sign.Ed25519)
+				w.tell(t, c, run, w.relay(t))
+			})
 		})
 	}
 }

@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway/pggw"
+	"github.com/writhq/writ/internal/holder/pg"
 	"github.com/writhq/writ/internal/sqlparser"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
@@ -177,6 +179,35 @@ func (w *world) settings(t *testing.T) settings {
 		out["PGPASSFILE"] = write("passfile", "", []byte("*:*:*:me:"+w.chain.Text()+"\n"))
 	}
 	return out
+}
+
+// relay returns how a client connects to the relay of w's holder, which ends with the
+// test.
+func (w *world) relay(t *testing.T) settings {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "writ-pg-") // the test's own has too long a name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r, err := pg.New(pg.Config{Gate: w.Addrs[0], Roots: w.TLS().RootCAs, Credential: w.chain, Key: w.key, Purpose: "refund"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := pg.Listen(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return settings{"PGHOST": dir, "PGPORT": "5432", "PGDATABASE": testkit.Target, "PGUSER": "me"}
 }
 
 // counts returns how many receipts there are of what a story does, by kind and
