@@ -24,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/testpg"
 )
 
 // realKey is what the upstream of the stories takes; nothing a holder gets may
@@ -256,14 +257,25 @@ func story(t *testing.T, name string) {
 
 func tell(t *testing.T, file string) {
 	t.Helper()
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, params(file))
+}
+
+// params are those of a story.
+func params(file string) testscript.Params {
+	return testscript.Params{
 		Files: []string{file}, Setup: setup, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"getenv": getenv, "calls": calls, "nowhere": nowhere, "http": request, "exit3": exit3, "world": world, "retry": retry,
 			"says": says, "head": head, "occupy": occupy, "spoil": spoil,
-			"fill": fill, "hangup": hangup, "forge": forge, "hardened": hardened,
+			"fill": fill, "hangup": hangup, "forge": forge, "hardened": hardened, "expand": expand,
 		},
-	})
+	}
+}
+
+// expand copies a file and puts variables' values where their names stand: expand
+// FROM TO.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writeFile(ts.MkAbs(args[1]), os.Expand(ts.ReadFile(args[0]), ts.Getenv)))
 }
 
 // The whole path by hand, from nothing to a verified receipt.
@@ -369,10 +381,29 @@ func examples(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	for program, pkg := range map[string]string{"psql": "postgresql-client", "openssl": "openssl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("MISSING: " + pkg)
+		}
+	}
+	db := testpg.Start(t)
+	db.Exec(t, testpg.Superuser, fmt.Sprintf(`CREATE TABLE orders (id int, total int); INSERT INTO orders VALUES (1, 10), (2, 20);
+CREATE ROLE app LOGIN PASSWORD '%s'; GRANT SELECT ON orders TO app`, realKey))
+	p := params("testdata/connect.txtar")
+	p.Setup = func(e *testscript.Env) error {
+		e.Setenv("DATABASE", "postgres://"+db.Addr+"/"+testpg.Superuser)
+		e.Setenv("DBPIN", db.Pin)
+		return setup(e)
+	}
+	testscript.Run(t, p)
+}
+
 // A story that is not told would show nothing.
 func TestEveryStoryIsTold(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) != 11 {
+	if err != nil || len(files) != 12 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package credentials holds the commands on credentials: grant, narrow, show,
-// revoke, use.
+// revoke, use, connect.
 package credentials
 
 import (
@@ -22,7 +22,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands(sh *shell.Shell) []*cobra.Command {
-	return []*cobra.Command{grant(sh), narrow(sh), show(sh), revoke(sh), use(sh)}
+	return []*cobra.Command{grant(sh), narrow(sh), show(sh), revoke(sh), use(sh), connect(sh)}
 }
 
 // outOfRange says which flags have bounds.

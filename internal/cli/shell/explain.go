@@ -11,13 +11,14 @@ import (
 	"syscall"
 
 	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/internal/holder/pg"
 	"github.com/writhq/writ/internal/identity"
 	"github.com/writhq/writ/internal/server"
 )
 
 // own are errors of packages, which say nothing to people.
 var own = []error{
-	ErrShell, server.ErrServer, identity.ErrKeyFile, identity.ErrNobody, identity.ErrIdentity,
+	ErrShell, server.ErrServer, pg.ErrRelay, identity.ErrKeyFile, identity.ErrNobody, identity.ErrIdentity,
 	errors.New("custody: keyring"), errors.New("custody"), errors.New("store"), errors.New("file under a passphrase"),
 }
 

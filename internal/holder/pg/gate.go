@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 )
@@ -32,32 +31,21 @@ func (r *Relay) dial(ctx context.Context) (*tls.Conn, error) {
 	defer stop()
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", r.c.Gate)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the gate at %s is not reached: %w", ErrRelay, r.c.Gate, err)
+		return nil, fmt.Errorf("%w: connect to gate: %w", ErrRelay, err)
 	}
 	g := tls.Client(c, r.tls)
 	if err := g.HandshakeContext(ctx); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("%w: no gate for PostgreSQL is trusted at %s: %w", ErrRelay, r.c.Gate, err)
+		return nil, fmt.Errorf("%w: connect to gate: %w", ErrRelay, err)
 	}
 	return g, nil
-}
-
-// next says what to do about err, of reaching a gate.
-func next(err error) string {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "name the gate's certificate, or its authority's: writ connect --ca FILE"
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return "--gate wants a listener of protocol postgres, and its server unsealed: writ status says how it is"
-	}
-	return "--gate names the listener, gates[].address in the server's configuration; writ status there says how it is"
 }
 
 // login has the gate let the client in: it answers the one question for a password
 // with the credential, and passes on what the client has to know. SPEC HPG-4.
 func (r *Relay) login(c net.Conn, g *tls.Conn, hello []byte) error {
 	if _, err := g.Write(hello); err != nil {
-		return fmt.Errorf("%w: the gate closed the connection: %w", ErrRelay, err)
+		return fmt.Errorf("%w: %w: %w", ErrRelay, errClosed, err)
 	}
 	asked := false
 	for range maxAnswers {
@@ -68,12 +56,12 @@ func (r *Relay) login(c net.Conn, g *tls.Conn, hello []byte) error {
 		if m.kind == 'R' && m.code == authCleartext && !asked {
 			asked = true
 			if _, err := g.Write(password(r.c.Credential.Text())); err != nil {
-				return fmt.Errorf("%w: the gate closed the connection: %w", ErrRelay, err)
+				return fmt.Errorf("%w: %w: %w", ErrRelay, errClosed, err)
 			}
 			continue
 		}
 		if !m.passes(asked) { //guard:R11 relay-no-gate
-			return fmt.Errorf("%w: what answers is no gate: it does not ask for a credential, once", ErrRelay)
+			return fmt.Errorf("%w: %w: it does not ask for a credential, once", ErrRelay, errNoGate)
 		}
 		if _, err := c.Write(m.raw); err != nil || m.kind == 'E' {
 			return errEnd
@@ -82,7 +70,7 @@ func (r *Relay) login(c net.Conn, g *tls.Conn, hello []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: what answers is no gate: it goes on without letting anybody in", ErrRelay)
+	return fmt.Errorf("%w: %w: it goes on without letting anybody in", ErrRelay, errNoGate)
 }
 
 // passes reports whether m may reach a client before it is let in: an error, a notice,

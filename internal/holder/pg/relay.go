@@ -119,9 +119,9 @@ func (r *Relay) serve(ctx context.Context, c *net.UnixConn) {
 		return
 	}
 	if err := r.pass(ctx, c, m); err != nil && !errors.Is(err, errEnd) {
-		text := api.Detail(err, ErrRelay)
-		r.c.Note("%s", text)
-		refuse(c, codeUnreached, text, next(err))
+		what, next := Explain(err)
+		r.c.Note("%s", what)
+		refuse(c, codeUnreached, what, next)
 	}
 }
 

@@ -29,7 +29,7 @@ func Listen(ctx context.Context, dir string) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("%w: socket: %w", ErrRelay, err)
 	}
 	if !st.IsDir() || st.Mode().Perm()&0o077 != 0 || !owned(st) { //guard:R4 relay-folder
-		return nil, fmt.Errorf("%w: socket: %s must be a folder of this user's alone", ErrRelay, dir)
+		return nil, fmt.Errorf("%w: socket: %s must be a folder of this user alone, as chmod 700 makes it", ErrRelay, dir)
 	}
 	if c, err := new(net.Dialer).DialContext(ctx, "unix", name); err == nil {
 		c.Close()

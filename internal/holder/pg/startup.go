@@ -104,15 +104,15 @@ type message struct {
 func receive(g io.Reader) (*message, error) {
 	head := make([]byte, 5)
 	if _, err := io.ReadFull(g, head); err != nil {
-		return nil, fmt.Errorf("%w: the gate closed the connection: %w", ErrRelay, err)
+		return nil, fmt.Errorf("%w: %w: %w", ErrRelay, errClosed, err)
 	}
 	n := binary.BigEndian.Uint32(head[1:])
 	if n < 4 || n > maxAnswerBytes { //guard:R11 relay-answer-size
-		return nil, fmt.Errorf("%w: what answers is no gate: a message of %d bytes", ErrRelay, n)
+		return nil, fmt.Errorf("%w: %w: a message of %d bytes", ErrRelay, errNoGate, n)
 	}
 	m := &message{raw: append(head, make([]byte, n-4)...), kind: head[0]}
 	if _, err := io.ReadFull(g, m.raw[5:]); err != nil {
-		return nil, fmt.Errorf("%w: the gate closed the connection: %w", ErrRelay, err)
+		return nil, fmt.Errorf("%w: %w: %w", ErrRelay, errClosed, err)
 	}
 	if m.kind == 'R' && n >= 8 {
 		m.code = binary.BigEndian.Uint32(m.raw[5:])
