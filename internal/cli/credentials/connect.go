@@ -10,6 +10,7 @@ import (
 
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/internal/holder/pg"
+	"github.com/writhq/writ/internal/server"
 )
 
 // connection is what connect is told.
@@ -39,6 +40,9 @@ func connect(sh *shell.Shell) *cobra.Command {
 func (c *connection) run(ctx context.Context, sh *shell.Shell) error {
 	if c.gate == "" || c.socket == "" {
 		return shell.Usage("name the gate and a folder: --gate HOST:PORT --socket FOLDER")
+	}
+	if err := server.Harden(); err != nil { // the key stays in memory for as long as it runs
+		return err
 	}
 	r, err := c.relay(sh)
 	if err != nil {
