@@ -97,11 +97,21 @@ func hijack(ctx context.Context, p *pgconn.PgConn, dial func(context.Context) (n
 	return &Upstream{Conn: h.Conn, Wire: h.Frontend, Params: h.ParameterStatuses, Tx: h.TxStatus, pid: h.PID, key: h.SecretKey, dial: dial}, nil
 }
 
-// Query runs one query and returns its rows as text. Nothing else is under way.
+// ownName is the name of statements and portals that are nobody's else: what runs
+// under the empty name would end what a client has under it.
+const ownName = "writ.own"
+
+// Query runs one query and returns its rows as text. Nothing else is under way, and
+// what has a name stays.
 func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err error) {
 	stop := context.AfterFunc(ctx, func() { u.Close() })
 	defer stop()
-	u.Wire.SendQuery(&pgproto3.Query{String: sql})
+	u.Wire.SendParse(&pgproto3.Parse{Name: ownName, Query: sql})
+	u.Wire.SendBind(&pgproto3.Bind{DestinationPortal: ownName, PreparedStatement: ownName})
+	u.Wire.SendExecute(&pgproto3.Execute{Portal: ownName})
+	u.Wire.SendClose(&pgproto3.Close{ObjectType: 'P', Name: ownName})
+	u.Wire.SendClose(&pgproto3.Close{ObjectType: 'S', Name: ownName})
+	u.Wire.SendSync(&pgproto3.Sync{})
 	if err := u.Wire.Flush(); err != nil {
 		return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
 	}

@@ -234,7 +234,7 @@ func declaredAll(s *Statement, d *op.SQL) error {
 			return fmt.Errorf("%w: the channel %s is not declared", ErrSQL, c)
 		}
 	}
-	if s.Set != nil && !slices.Contains(d.Settings, s.Set.Name) { //guard:R3/sql setting-declared
+	if s.Set != nil && !slices.Contains(Looks, strings.ToLower(s.Set.Name)) && !slices.Contains(d.Settings, s.Set.Name) { //guard:R3/sql setting-declared
 		return fmt.Errorf("%w: the setting %s is not declared", ErrSQL, s.Set.Name)
 	}
 	return nil

@@ -10,6 +10,10 @@ import (
 // reading are the kinds that a transaction can have that only reads.
 var reading = []string{Connect, Session, "explain", "copy", "select", "listen", "notify", "set", "show", "transaction"}
 
+// Looks are the settings that change nothing but how things look: a client may begin a
+// session with them, and set them, whatever settings are declared.
+var Looks = []string{"application_name", "datestyle", "timezone", "extra_float_digits", "intervalstyle"}
+
 // OnlyReads reports whether nothing that the declarations list writes, so that a
 // session which may do no more can be one of read-only transactions. Functions
 // outside the provided lists and pg_catalog may write.

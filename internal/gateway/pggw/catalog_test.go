@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/writhq/writ/internal/gateway/pggw"
 	"github.com/writhq/writ/policy"
 )
@@ -75,5 +77,28 @@ func TestCatalogChanges(t *testing.T) {
 	w.pg.Exec(t, w.db, "DROP VIEW orders; CREATE SCHEMA s; ALTER TABLE past RENAME TO orders; ALTER TABLE orders SET SCHEMA s")
 	if err := exec("one"); denied(err) == nil {
 		t.Errorf("the table is gone: %v", err)
+	}
+}
+
+// TestCatalogLeavesNames shows that a look at the catalog between Parse and Bind does
+// not end the unnamed statement.
+//
+// SPEC PGGW-9
+func TestCatalogLeavesNames(t *testing.T) {
+	t.Parallel()
+	w := newWorldAt(t, pggw.Watchful, nil)
+	h, sync := w.raw(t), &pgproto3.Sync{}
+	for range 2 {
+		talk(t, h, isReady, &pgproto3.Parse{Query: "SELECT id FROM orders WHERE id = $1"}, &pgproto3.Describe{ObjectType: 'S'}, sync)
+		rows, failed := talk(t, h, isReady, &pgproto3.Bind{Parameters: [][]byte{[]byte("3")}}, &pgproto3.Execute{}, sync)
+		if failed != "" || len(rows) != 1 {
+			t.Errorf("%q, %s", rows, failed)
+		}
+		talk(t, h, isReady, &pgproto3.Query{String: "BEGIN"})
+		talk(t, h, isReady, &pgproto3.Parse{Query: "SELECT id FROM orders"}, &pgproto3.Bind{}, sync)
+		if rows, failed := talk(t, h, isReady, &pgproto3.Execute{MaxRows: 3}, sync); failed != "" || len(rows) != 3 {
+			t.Errorf("a portal in a transaction: %q, %s", rows, failed)
+		}
+		talk(t, h, isReady, &pgproto3.Query{String: "COMMIT"})
 	}
 }

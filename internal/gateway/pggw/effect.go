@@ -6,6 +6,7 @@ import (
 
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
 )
 
 // newUse returns the use that executing m is, for a session that has the names n:
@@ -14,6 +15,10 @@ func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *names) (*use, err
 	u := &use{text: text, mapped: m, effect: m.Effect}
 	if local(m) {
 		return nil, op.Deny(op.OperationInvalid, "SET LOCAL of writ.purpose: set it for the session, or name it in a comment")
+	}
+	if m.Set != nil && m.Set.Name == sql.ReadOnly && slices.Contains(m.Kinds, "transaction") && !x.readOnly { // it says what is so anyway
+		plain := *m
+		plain.Set, u.mapped = nil, &plain
 	}
 	if err := x.resolve(u, n); err != nil {
 		return nil, err

@@ -27,12 +27,13 @@ type session struct {
 	proof  gateway.Proof
 	begun  bool // the client was told that it is connected
 
-	up     *pgwire.Upstream
-	upTLS  *tls.Config
-	path   []string // schemas that unqualified names are looked for in
-	known  *sqlmeaning.Meaning
-	ctx    context.Context
-	server *sqlmeaning.Server
+	up       *pgwire.Upstream
+	upTLS    *tls.Config
+	readOnly bool     // transactions upstream are
+	path     []string // schemas that unqualified names are looked for in
+	known    *sqlmeaning.Meaning
+	ctx      context.Context
+	server   *sqlmeaning.Server
 	idler
 
 	names
@@ -50,6 +51,9 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 	x.upTLS = a.TLS()
 	up, err := x.connect(ctx, a)
 	a.Secret.Wipe() // a session goes on for long after the server has let it in
+	if ctx.Err() != nil {
+		return x.cut(ctx)
+	}
 	if err != nil {
 		x.hall.Log().Error("the server did not let the gate in", "target", x.target, "err", err)
 		return gateway.Outcome{Class: gateway.Failed, Note: "connect"}, &op.Denial{
@@ -64,7 +68,9 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 	})()
 	x.up, x.ctx, x.names = up, ctx, newNames()
 	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
-	if x.known, err = x.server.Read(ctx, up, x.path, x.age); err != nil {
+	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
+		return x.cut(ctx)
+	} else if err != nil {
 		x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
 		return gateway.Outcome{Class: gateway.Failed, Note: "catalog"}, &op.Denial{Code: op.TargetRefused, Reason: "the server's catalog cannot be read", Receipt: a.Receipt}
 	}
@@ -80,6 +86,13 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		out.Class, out.Note = gateway.Failed, "connection"
 	}
 	return out, nil
+}
+
+// cut ends a session that stopped being good before it had begun.
+func (x *session) cut(ctx context.Context) (gateway.Outcome, error) {
+	x.begun = true
+	x.ended(ctx, errEnd)
+	return gateway.Outcome{Class: gateway.Stopped, Note: "no longer allowed"}, nil
 }
 
 // speak tells the client that it is connected and answers it until it leaves.

@@ -60,10 +60,10 @@ var reported = map[string]string{"standard_conforming_strings": "on", "client_en
 // written, transactions are read-only: a second lock.
 func (x *session) startup() map[string]string {
 	out := pinned(x.path)
-	if sql.OnlyReads(x.holder.Declared(x.target)) { //guard:R3/sql read-only-session
+	if x.readOnly = sql.OnlyReads(x.holder.Declared(x.target)); x.readOnly { //guard:R3/sql read-only-session
 		out["default_transaction_read_only"] = "on"
 	}
-	for _, k := range []string{"application_name", "datestyle", "timezone", "extra_float_digits", "intervalstyle"} {
+	for _, k := range sql.Looks {
 		for name, v := range x.client.params {
 			if strings.EqualFold(name, k) {
 				out[k] = v
