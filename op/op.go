@@ -98,6 +98,9 @@ type SQL struct {
 	Functions []string      `json:"functions,omitempty"` // schema.name, schema.name(types), or @list
 	Types     []string      `json:"types,omitempty"`     // schema.name, outside pg_catalog
 	Settings  []string      `json:"settings,omitempty"`  // that SET and SHOW may name
+	// Mask lists columns that are returned as NULL: schema.table.column. A statement can
+	// return them as they are, and do nothing else with them.
+	Mask []string `json:"mask,omitempty"`
 	// PurposeComment lets a statement name its purpose in a comment at its end:
 	// /*writ_purpose='NAME'*/.
 	PurposeComment bool     `json:"purpose_comment,omitempty"`

@@ -97,6 +97,9 @@ type visitor struct {
 	source  *pg.Node // of the last assignment to several columns
 	effect  Effect
 	inner   *pg.Node // of Declare and Prepare
+
+	plain bool     // what is read now is returned as it is
+	shown []output // columns that the statement returns
 }
 
 // table returns the relation that r names, with its entry, and qualifies r.

@@ -23,7 +23,7 @@ func (v *visitor) insert(n *pg.InsertStmt, outer *scope) []string {
 	if c := n.OnConflictClause; c != nil {
 		v.conflict(c, r, here)
 	}
-	return v.targets(n.ReturningList, here)
+	return v.targets(n.ReturningList, here, outer == nil)
 }
 
 // insertColumns counts the columns that are inserted into: all where none are listed.
@@ -113,7 +113,7 @@ func (v *visitor) update(n *pg.UpdateStmt, outer *scope) []string {
 	v.assignments(n.TargetList, r, s)
 	v.where = v.where && n.WhereClause != nil
 	v.expr(n.WhereClause, s)
-	return v.targets(n.ReturningList, s)
+	return v.targets(n.ReturningList, s, outer == nil)
 }
 
 // delete counts a DELETE.
@@ -126,7 +126,7 @@ func (v *visitor) delete(n *pg.DeleteStmt, outer *scope) []string {
 	v.from(n.UsingClause, s)
 	v.where = v.where && n.WhereClause != nil
 	v.expr(n.WhereClause, s)
-	return v.targets(n.ReturningList, s)
+	return v.targets(n.ReturningList, s, outer == nil)
 }
 
 // merge counts a MERGE: each of its actions is one of the kinds that it does.

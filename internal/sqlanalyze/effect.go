@@ -1,6 +1,7 @@
 package sqlanalyze
 
 import (
+	"maps"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -44,6 +45,10 @@ const (
 	CopyIn
 	DiscardAll // closes all cursors and deallocates all prepared statements
 )
+
+// ByName reports whether a statement does what something does that has a name: what
+// that is, is known when it is executed.
+func (e *Effect) ByName() bool { return e.Kind == Fetch || e.Kind == Move || e.Kind == Execute }
 
 // carries counts a statement around other statements or expressions, and reports
 // whether it is one.
@@ -171,6 +176,9 @@ func (v *visitor) copy(n *pg.CopyStmt) {
 			deny("the option %s of COPY is not mapped, or not with that value", o.Defname)
 		}
 	}
+	defer func() { // a row of COPY has no columns of which one could be left out
+		maps.Copy(v.uses, v.reads)
+	}()
 	if n.Query != nil {
 		v.around(n.Query)
 		return

@@ -20,6 +20,9 @@ func (v *visitor) exprs(list []*pg.Node, s *scope) {
 func (v *visitor) readAll(columns []sql.Column) {
 	for _, c := range columns {
 		v.reads[c] = true
+		if !v.plain {
+			v.uses[c] = true
+		}
 	}
 }
 
@@ -138,6 +141,7 @@ func (v *visitor) column(c *pg.ColumnRef, s *scope) {
 		from, how := s.with(parts[0])
 		v.readAll(from)
 		if how == nowhere || how == possible && s.entry("", parts[0]) != nil {
+			v.plain = false
 			v.readEntry(v.entryOf(parts, s)) // a whole row
 		}
 	default:
@@ -152,6 +156,7 @@ func (v *visitor) field(e *entry, name string) {
 	if ok {
 		return
 	}
+	v.plain = false
 	v.readEntry(e)
 	if !v.attribute(name) && !e.open() {
 		deny("there is no column %s in %s", name, e.alias)

@@ -19,6 +19,7 @@ type facts struct {
 	kinds      map[string]bool
 	relations  map[sql.Relation]bool
 	reads      map[sql.Column]bool
+	uses       map[sql.Column]bool // of those with which more is done than to return them
 	inserts    map[sql.Column]bool
 	updates    map[sql.Column]bool
 	functions  map[string]bool
@@ -34,7 +35,7 @@ type facts struct {
 
 func newFacts() *facts {
 	return &facts{
-		kinds: make(map[string]bool), relations: make(map[sql.Relation]bool), reads: make(map[sql.Column]bool), inserts: make(map[sql.Column]bool), updates: make(map[sql.Column]bool),
+		kinds: make(map[string]bool), relations: make(map[sql.Relation]bool), reads: make(map[sql.Column]bool), uses: make(map[sql.Column]bool), inserts: make(map[sql.Column]bool), updates: make(map[sql.Column]bool),
 		functions: make(map[string]bool), operators: make(map[string]bool), types: make(map[string]bool), underlying: make(map[string]bool), channels: make(map[string]bool),
 		where: true, limit: sql.NoLimit,
 	}
@@ -69,6 +70,7 @@ func (f *facts) statement() *sql.Statement {
 	}
 	s.Relations = slices.SortedFunc(maps.Keys(f.relations), sql.Relation.Compare)
 	s.Reads = slices.SortedFunc(maps.Keys(f.reads), sql.Column.Compare)
+	s.Shown = slices.DeleteFunc(slices.Clone(s.Reads), func(c sql.Column) bool { return f.uses[c] })
 	s.Inserts = slices.SortedFunc(maps.Keys(f.inserts), sql.Column.Compare)
 	s.Updates = slices.SortedFunc(maps.Keys(f.updates), sql.Column.Compare)
 	return s

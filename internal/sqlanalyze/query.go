@@ -44,7 +44,8 @@ func (v *visitor) queryTold(q *pg.SelectStmt, outer *scope, tell func([]string))
 
 func (v *visitor) plainSelect(q *pg.SelectStmt, s *scope) []string {
 	v.from(q.FromClause, s)
-	columns := v.targets(q.TargetList, s)
+	top := s.outer == nil
+	columns := v.targets(q.TargetList, s, top)
 	v.expr(q.WhereClause, s)
 	for _, n := range q.DistinctClause {
 		if n.GetNode() != nil && !v.isOutput(n, columns, s) {
@@ -57,6 +58,9 @@ func (v *visitor) plainSelect(q *pg.SelectStmt, s *scope) []string {
 		v.window(w.GetWindowDef(), s)
 	}
 	v.order(q.SortClause, columns, s)
+	if top {
+		v.arranged(q)
+	}
 	return columns
 }
 
@@ -130,17 +134,24 @@ func (v *visitor) cteQuery(n *pg.Node, s *scope) []string {
 	return nil
 }
 
-// targets counts a select list and returns the names of its columns.
-func (v *visitor) targets(list []*pg.Node, s *scope) (columns []string) {
+// targets counts a select list and returns the names of its columns. If those are
+// the statement's own, a column that stands alone is only shown.
+func (v *visitor) targets(list []*pg.Node, s *scope, top bool) (columns []string) {
 	for _, n := range list {
 		t := n.GetResTarget()
+		ref := t.Val.GetColumnRef()
+		v.plain = top && ref != nil
 		v.expr(t.Val, s)
-		if star := t.Val.GetColumnRef(); star != nil && isStar(star.Fields) {
-			columns = append(columns, v.starred(star, s)...)
+		v.plain = false
+		if ref != nil && isStar(ref.Fields) {
+			e := v.starred(ref, s)
+			columns = append(columns, e.names()...)
+			v.show(top, e.columns...)
 			continue
 		}
 		if i := t.Val.GetAIndirection(); i != nil && isStar(i.Indirection) {
 			columns = append(columns, open)
+			v.show(top, output{name: open})
 			continue
 		}
 		name := t.Name
@@ -148,8 +159,55 @@ func (v *visitor) targets(list []*pg.Node, s *scope) (columns []string) {
 			name = sqltree.ColumnName(t.Val, v.columns)
 		}
 		columns = append(columns, name)
+		shown := output{name: name}
+		if ref != nil {
+			shown.from = v.referred(ref, s)
+		}
+		v.show(top, shown)
 	}
 	return columns
+}
+
+// show notes columns that the statement returns.
+func (v *visitor) show(top bool, list ...output) {
+	if top {
+		v.shown = append(v.shown, list...)
+	}
+}
+
+// referred returns what a reference that was counted reads.
+func (v *visitor) referred(c *pg.ColumnRef, s *scope) (from []sql.Column) {
+	parts := names(c.Fields)
+	if len(parts) == 1 {
+		from, _ = s.with(parts[0])
+		return from
+	}
+	from, _ = v.entryOf(parts[:len(parts)-1], s).find(parts[len(parts)-1])
+	return from
+}
+
+// arranged counts the columns that the statement returns and puts into an order or
+// groups by, by their name or place: that shows more of them than NULL in their place.
+// SPEC SQL-12.
+func (v *visitor) arranged(q *pg.SelectStmt) {
+	all := len(q.DistinctClause) > 0 || len(q.GroupClause) > 0
+	for _, n := range q.SortClause {
+		node := n.GetSortBy().GetNode()
+		name, named := single(node)
+		if node.GetAConst() != nil {
+			all = true
+		}
+		for _, o := range v.shown {
+			if named && (o.name == name || o.name == open) {
+				v.readAll(o.from)
+			}
+		}
+	}
+	for _, o := range v.shown {
+		if all {
+			v.readAll(o.from)
+		}
+	}
 }
 
 func isStar(list []*pg.Node) bool {
@@ -157,12 +215,12 @@ func isStar(list []*pg.Node) bool {
 	return ok
 }
 
-// starred returns the names that * or t.* stands for.
-func (v *visitor) starred(c *pg.ColumnRef, s *scope) (out []string) {
+// starred returns the entry whose columns * or t.* stands for.
+func (v *visitor) starred(c *pg.ColumnRef, s *scope) *entry {
 	if parts := names(c.Fields[:len(c.Fields)-1]); len(parts) > 0 {
-		return v.entryOf(parts, s).names()
+		return v.entryOf(parts, s)
 	}
-	return all(s.entries).names()
+	return all(s.entries)
 }
 
 // grouping counts GROUP BY: a name is a column of FROM first, then one of the

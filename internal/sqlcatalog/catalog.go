@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/writhq/writ/op/sql"
@@ -14,7 +15,8 @@ type Catalog struct {
 	Functions map[Name][]*Function
 	Operators map[string][]*Operator // by name, without schema
 	Types     map[Name]*Type
-	Casts     []string // signatures of the functions behind casts that are neither the server's own nor an extension's
+	OIDs      map[uint32]*Relation // of this moment
+	Casts     []string             // signatures of the functions behind casts that are neither the server's own nor an extension's
 }
 
 // A Name is a schema and what is in it.
@@ -41,10 +43,24 @@ type Relation struct {
 	Name
 	Kind        Kind
 	Columns     []string            // in their order, without dropped ones
+	Numbers     []uint16            // of those, as result columns name them
 	Constraints map[string][]string // columns of those that ON CONFLICT can name
 	Underlying  []Name              // what a view reads, and the children and partitions of a table, at any depth
 	Calls       []string            // signatures of the functions that run in its rules and policies, at any depth
 	Fills       []string            // the same in its defaults, checks and indices; and sequences
+}
+
+// Origin returns the column that a result column says it comes from.
+func (c *Catalog) Origin(table uint32, number uint16) (sql.Column, bool) {
+	r := c.OIDs[table]
+	if r == nil {
+		return sql.Column{}, false
+	}
+	i := slices.Index(r.Numbers, number)
+	if i < 0 {
+		return sql.Column{}, false
+	}
+	return r.Column(r.Columns[i]), true
 }
 
 // Column returns the column of the name, which r need not have.

@@ -26,6 +26,8 @@ type Querier interface {
 const (
 	relations = `SELECT c.oid, n.nspname, c.relname, c.relkind,
  (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
+ (SELECT pg_catalog.string_agg(a.attnum::pg_catalog.text, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p','v','m','f','S']::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
@@ -161,12 +163,16 @@ func (r *reader) calls(signatures map[string]string) map[string][]string {
 // relations reads relations and what belongs to them; own is what calls returned.
 func (r *reader) relations(c *Catalog, own map[string][]string) {
 	byOID := make(map[string]*Relation)
-	for _, x := range r.rows(relations, 5) {
+	c.OIDs = make(map[uint32]*Relation)
+	for _, x := range r.rows(relations, 6) {
 		rel := &Relation{Name: Name{Schema: x[1], Name: x[2]}, Columns: list(x[4])}
 		if len(x[3]) == 1 {
 			rel.Kind = Kind(x[3][0])
 		}
-		byOID[x[0]], c.Relations[rel.Name] = rel, rel
+		for _, n := range list(x[5]) {
+			rel.Numbers = append(rel.Numbers, uint16(r.number(n, 16)))
+		}
+		byOID[x[0]], c.Relations[rel.Name], c.OIDs[uint32(r.number(x[0], 32))] = rel, rel, rel
 	}
 	next := make(map[string][]string)
 	for _, x := range r.rows(edges, 2) {
@@ -194,6 +200,15 @@ func (r *reader) relations(c *Catalog, own map[string][]string) {
 			rel.Fills = append(rel.Fills, own["f"+o]...)
 		})
 	}
+}
+
+// number returns a number of so many bits.
+func (r *reader) number(s string, bits int) uint64 {
+	n, err := strconv.ParseUint(s, 10, bits)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("%w: number: %w", ErrCatalog, err)
+	}
+	return n
 }
 
 // closure tells what rel stands for, itself first, at any depth.

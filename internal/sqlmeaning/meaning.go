@@ -13,6 +13,7 @@ import (
 
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/op/sql"
 )
 
 // Servers are those that a gate speaks with. The zero value is ready for use.
@@ -102,6 +103,11 @@ func New(c *sqlcatalog.Catalog, path []string) *Meaning {
 
 // Catalog returns the version of the catalog.
 func (m *Meaning) Catalog() string { return m.analyzer.Catalog.Version }
+
+// Origin returns the column that a result column says it comes from.
+func (m *Meaning) Origin(table uint32, number uint16) (sql.Column, bool) {
+	return m.analyzer.Catalog.Origin(table, number)
+}
 
 // Statements returns what the statements of a text do. Who gets them does not change
 // them. Errors are those of [sqlanalyze.Analyzer.Map].

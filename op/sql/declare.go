@@ -55,7 +55,7 @@ func check(d *op.Declaration) error {
 	if err := checkStatements(d.SQL.Statements); err != nil {
 		return err
 	}
-	for field, list := range map[string][]string{"functions": d.SQL.Functions, "types": d.SQL.Types, "settings": d.SQL.Settings, "channels": d.SQL.Channels} {
+	for field, list := range map[string][]string{"functions": d.SQL.Functions, "types": d.SQL.Types, "settings": d.SQL.Settings, "channels": d.SQL.Channels, "mask": d.SQL.Mask} {
 		if len(list) == 0 {
 			continue
 		}
@@ -65,6 +65,11 @@ func check(d *op.Declaration) error {
 			valid = listedFunction
 		case "settings":
 			valid = func(s string) bool { return s != "" && s == strings.ToLower(s) }
+		case "mask":
+			valid = func(s string) bool {
+				_, column, ok := strings.Cut(s, ".")
+				return ok && qualified(s) && qualified(column)
+			}
 		case "channels":
 			valid = func(s string) bool { return s != "" && len(s) <= maxChannel }
 		}

@@ -38,7 +38,7 @@ func (Mapper) Shape(d *op.Declaration) op.Shape {
 		}
 		return out
 	}
-	context := list("kinds", "relations", "reads", "inserts", "updates", "functions", "operators", "types", "underlying", "channels")
+	context := list("kinds", "relations", "reads", "shown", "inserts", "updates", "functions", "operators", "types", "underlying", "channels")
 	context = append(context,
 		op.Field{Name: "where", Type: op.Bool, Required: true},
 		op.Field{Name: "limit", Type: op.Int},
@@ -98,8 +98,8 @@ func (s *Statement) check() error {
 			return fmt.Errorf("%w: a list that is not sorted", ErrSQL)
 		}
 	}
-	if !ascending(s.Relations, Relation.Compare) || !ascending(s.Reads, Column.Compare) || !ascending(s.Inserts, Column.Compare) || !ascending(s.Updates, Column.Compare) ||
-		len(s.Relations)+len(s.Reads)+len(s.Inserts)+len(s.Updates) > maxNames {
+	if !ascending(s.Relations, Relation.Compare) || !ascending(s.Reads, Column.Compare) || !ascending(s.Shown, Column.Compare) || !ascending(s.Inserts, Column.Compare) || !ascending(s.Updates, Column.Compare) ||
+		len(s.Relations)+len(s.Reads)+len(s.Shown)+len(s.Inserts)+len(s.Updates) > maxNames {
 		return fmt.Errorf("%w: a list that is not sorted", ErrSQL)
 	}
 	return nil
@@ -149,7 +149,7 @@ func view(a *Asked, f *Found, d *op.Declaration) (*op.View, error) {
 		return nil, err
 	}
 	c := map[string]any{
-		"kinds": s.Kinds, "relations": relationNames(s.Relations), "reads": columnNames(s.Reads), "inserts": columnNames(s.Inserts), "updates": columnNames(s.Updates),
+		"kinds": s.Kinds, "relations": relationNames(s.Relations), "reads": columnNames(s.Reads), "shown": columnNames(s.Shown), "inserts": columnNames(s.Inserts), "updates": columnNames(s.Updates),
 		"functions": s.Functions, "operators": s.Operators, "types": s.Types, "underlying": s.Underlying, "channels": s.Channels,
 		"where": s.Where, "params": int64(len(a.Params)), "introspection": declared.Introspection && s.introspects(),
 	}
@@ -208,7 +208,7 @@ func relationNames(list []Relation) []string {
 func columnNames(list []Column) []string {
 	out := make([]string, len(list))
 	for i, c := range list {
-		out[i] = c.Schema + "." + c.Table + "." + c.Name
+		out[i] = c.String()
 	}
 	return out
 }
@@ -217,6 +217,11 @@ func columnNames(list []Column) []string {
 func declaredAll(s *Statement, d *op.SQL) error {
 	if err := relationsDeclared(s, d); err != nil {
 		return err
+	}
+	for _, c := range s.Reads {
+		if slices.Contains(d.Mask, c.String()) && s.uses(c) { //guard:R7/sql masked-shown
+			return fmt.Errorf("%w: %s is masked: a statement can return it as it is, and do nothing else with it", ErrSQL, c)
+		}
 	}
 	alone := d.Introspection && s.introspects()
 	for _, f := range append(slices.Clone(s.Functions), s.Operators...) {

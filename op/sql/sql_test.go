@@ -33,7 +33,8 @@ func declared() *op.Declaration {
 				{Name: "public.orders", Read: []string{"id", "note"}, Insert: []string{"id"}, Update: []string{"note"}, Delete: true, Truncate: true},
 				{Name: "public.seq", Usage: true},
 			},
-			Functions: []string{"@scalar", "public.f", "public.g(text)"}, Types: []string{"public.mood"}, Settings: []string{"timezone"}, Channels: []string{"jobs", "Other"},
+			Functions: []string{"@scalar", "public.f", "public.g(text)"}, Types: []string{"public.mood"}, Settings: []string{"statement_timeout"}, Channels: []string{"jobs", "Other"},
+			Mask: []string{"public.customers.card"},
 		},
 	}
 }
@@ -49,10 +50,11 @@ func statement() *sql.Statement {
 			{Schema: "public", Name: "seq", Mode: sql.Usage},
 		},
 		Reads:     []sql.Column{{Schema: "public", Table: "customers", Name: "card"}, {Schema: "public", Table: "orders", Name: "id"}},
+		Shown:     []sql.Column{{Schema: "public", Table: "customers", Name: "card"}},
 		Inserts:   []sql.Column{{Schema: "public", Table: "orders", Name: "id"}},
 		Updates:   []sql.Column{{Schema: "public", Table: "orders", Name: "note"}},
 		Functions: []string{"pg_catalog.lower(text)", "public.f(int4)", "public.f(text)"}, Operators: []string{"public.g(text)"}, Types: []string{"public.mood"},
-		Underlying: []string{"public.hidden"}, Where: true, Limit: 10, Params: 1, Set: &sql.Setting{Name: "timezone", Value: "UTC"},
+		Underlying: []string{"public.hidden"}, Where: true, Limit: 10, Params: 1, Set: &sql.Setting{Name: "statement_timeout", Value: "5s"},
 		Channels: []string{"jobs"},
 	}
 }
@@ -105,6 +107,8 @@ func undeclared() []change {
 		statement("type", func(s *sql.Statement) { s.Types[0] = "public.other" }),
 		statement("channel", func(s *sql.Statement) { s.Channels[0] = "other" }),
 		statement("setting", func(s *sql.Statement) { s.Set.Name = "search_path" }),
+		statement("masked, and used", func(s *sql.Statement) { s.Shown = nil }),
+		statement("masked, and another shown", func(s *sql.Statement) { s.Shown[0].Name = "id" }),
 		relations("no lock", func(r []op.SQLRelation) { r[0].Lock = false }),
 		relations("no read", func(r []op.SQLRelation) { r[0].Read = nil }),
 		relations("no insert", func(r []op.SQLRelation) { r[1].Insert = nil }),
@@ -131,6 +135,7 @@ func malformed() []change {
 		statement("kind twice", func(s *sql.Statement) { s.Kinds = []string{"select", "select"} }),
 		statement("relations not sorted", func(s *sql.Statement) { slices.Reverse(s.Relations) }),
 		statement("reads not sorted", func(s *sql.Statement) { slices.Reverse(s.Reads) }),
+		statement("shown twice", func(s *sql.Statement) { s.Shown = append(s.Shown, s.Shown[0]) }),
 		statement("read twice", func(s *sql.Statement) { s.Reads[0] = s.Reads[1] }),
 		statement("channel twice", func(s *sql.Statement) { s.Channels = []string{"jobs", "jobs"} }),
 		statement("functions not sorted", func(s *sql.Statement) { slices.Reverse(s.Functions) }),
@@ -203,7 +208,7 @@ func apply(t testing.TB, c change) (*op.Operation, *op.Declaration) {
 // one form. SPEC SQL-1, SQL-2, SQL-8.
 //
 // R3/sql, R15/sql
-// guard: sql-target-declared, kind-declared, relation-declared, column-declared, function-declared, type-declared, setting-declared, channel-declared, sql-salt
+// guard: sql-target-declared, kind-declared, relation-declared, column-declared, function-declared, type-declared, setting-declared, channel-declared, masked-shown, sql-salt
 func TestUndeclared(t *testing.T) {
 	if _, err := (sql.Mapper{}).View(operation(t, asked(), found()), declared()); err != nil {
 		t.Fatal(err)
@@ -280,6 +285,8 @@ func TestCheck(t *testing.T) {
 		"type without":     func(d *op.Declaration) { d.SQL.Types = []string{"mood"} },
 		"setting in upper": func(d *op.Declaration) { d.SQL.Settings = []string{"TimeZone"} },
 		"setting empty":    func(d *op.Declaration) { d.SQL.Settings = []string{""} },
+		"mask of a table":  func(d *op.Declaration) { d.SQL.Mask = []string{"public.customers"} },
+		"mask twice":       func(d *op.Declaration) { d.SQL.Mask = []string{"a.b.c", "a.b.c"} },
 		"channel empty":    func(d *op.Declaration) { d.SQL.Channels = []string{""} },
 		"channel too long": func(d *op.Declaration) { d.SQL.Channels = []string{strings.Repeat("a", 64)} },
 		"channel twice":    func(d *op.Declaration) { d.SQL.Channels = []string{"a", "a"} },

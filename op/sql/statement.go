@@ -52,6 +52,9 @@ type Column struct {
 	Name   string `cbor:"3,keyasint"`
 }
 
+// String returns the three names with points between them.
+func (c Column) String() string { return c.Schema + "." + c.Table + "." + c.Name }
+
 // Compare orders columns.
 func (c Column) Compare(o Column) int {
 	return cmp.Or(cmp.Compare(c.Schema, o.Schema), cmp.Compare(c.Table, o.Table), cmp.Compare(c.Name, o.Name))
@@ -73,6 +76,7 @@ type Statement struct {
 	Limit      int64      `cbor:"10,keyasint"`          // of the outermost SELECT, or NoLimit
 	Params     int        `cbor:"11,keyasint"`          // bind values that the text names
 	Set        *Setting   `cbor:"12,keyasint,omitempty"`
+	Shown      []Column   `cbor:"15,keyasint,omitempty"` // of Reads: returned as they are, and no more
 	Channels   []string   `cbor:"14,keyasint,omitempty"` // that LISTEN, UNLISTEN and NOTIFY name
 }
 
@@ -83,6 +87,7 @@ func (s *Statement) With(inner *Statement) *Statement {
 	out.Kinds = union(inner.Kinds, slices.DeleteFunc(slices.Clone(s.Kinds), func(k string) bool { return k == Session }), strings.Compare)
 	out.Relations = union(s.Relations, inner.Relations, Relation.Compare)
 	out.Reads = union(s.Reads, inner.Reads, Column.Compare)
+	out.Shown = slices.DeleteFunc(union(s.Shown, inner.Shown, Column.Compare), func(c Column) bool { return s.uses(c) || inner.uses(c) })
 	out.Inserts = union(s.Inserts, inner.Inserts, Column.Compare)
 	out.Updates = union(s.Updates, inner.Updates, Column.Compare)
 	out.Functions = union(s.Functions, inner.Functions, strings.Compare)
@@ -92,6 +97,15 @@ func (s *Statement) With(inner *Statement) *Statement {
 	out.Channels = union(s.Channels, inner.Channels, strings.Compare)
 	out.Where = s.Where && inner.Where
 	return &out
+}
+
+// uses reports whether s does more with a column than return it.
+func (s *Statement) uses(c Column) bool {
+	has := func(list []Column) bool {
+		_, ok := slices.BinarySearchFunc(list, c, Column.Compare)
+		return ok
+	}
+	return has(s.Reads) && !has(s.Shown)
 }
 
 // union returns what is in either list, sorted.

@@ -1,12 +1,9 @@
 package pggw
 
 import (
-	"fmt"
-
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/sqlanalyze"
-	"github.com/writhq/writ/op"
 )
 
 // copying takes the messages of COPY, where the statement is one, and reports
@@ -57,7 +54,7 @@ func (a *answer) copyIn(u *use) error {
 		case *pgproto3.CopyData:
 			if max := u.bounds.MaxBytes; max > 0 && u.result.bytes+int64(len(m.Data)) > max { //guard:R7/sql copy-bytes
 				u.result.stopped = true
-				a.stopped = &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d bytes through", max), Next: "copy less at a time", Receipt: u.receipt}
+				a.stopped = u.tooMuch("%d bytes", max)
 				return a.ended(&pgproto3.CopyFail{Message: "stopped"})
 			}
 			u.result.bytes += int64(len(m.Data))

@@ -23,6 +23,7 @@ func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *names) (*use, err
 	if err := x.resolve(u, n); err != nil {
 		return nil, err
 	}
+	x.masked(u)
 	return u, x.purposed(u)
 }
 

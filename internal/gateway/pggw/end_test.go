@@ -12,7 +12,7 @@ import (
 	"github.com/writhq/writ/receipt"
 )
 
-// TestTimeBound shows a statement that takes longer than the policy gives it.
+// TestTimeBound shows a statement that takes longer than seconds of time.
 //
 // SPEC PGGW-6
 // R7/sql

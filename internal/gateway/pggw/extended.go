@@ -33,7 +33,7 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	if len(list) == 1 {
 		p.mapped = &list[0]
 		text = p.mapped.Text
-		if d := x.undeclared(p.mapped); d != nil && !byName(p.mapped) {
+		if d := x.undeclared(p.mapped); d != nil && !p.mapped.Effect.ByName() {
 			return x.refuseUntilSync(x.recordDenied(p, d))
 		}
 	}
@@ -43,16 +43,6 @@ func (x *session) parse(m *pgproto3.Parse) error {
 }
 
 var errFull = op.Deny(op.QuotaExceeded, "too many prepared statements and portals, or too large; close some")
-
-// byName reports whether m does what something does that has a name: what that is,
-// is seen when it is executed.
-func byName(m *sqlanalyze.Mapped) bool {
-	switch m.Effect.Kind {
-	case sqlanalyze.Fetch, sqlanalyze.Move, sqlanalyze.Execute:
-		return true
-	}
-	return false
-}
 
 // undeclared returns why the policy does not speak about what m does, or nil. The
 // gate looks again at each execution.
@@ -173,8 +163,16 @@ func (x *session) execute(m *pgproto3.Execute) error {
 	if u.bind == nil {
 		u.bind, u.types, u.form = p.bind, p.prepared.types, p.prepared.form
 	}
+	if u.mask != nil { // what is owed comes first: then the next description is the gate's
+		if err := x.collect(); err != nil || x.skipping {
+			return err
+		}
+	}
 	portal, rows, synced := m.Portal, m.MaxRows, false
 	err = x.together([]*use{u}, func() error {
+		if u.describes = u.mask != nil; u.describes {
+			x.up.Wire.SendDescribe(&pgproto3.Describe{ObjectType: 'P', Name: portal})
+		}
 		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
 		x.dirty, u.sent = true, true
 		if u.effect.Kind != sqlanalyze.CopyIn && x.client.in.Next() == 'S' {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgwire"
 )
 
 // past is a deadline that ends a read at once.
@@ -103,14 +104,14 @@ func (x *session) heard() error {
 // ended tells the client why its session is over, if it still takes anything. SPEC
 // PGGW-8.
 func (x *session) ended(ctx context.Context, err error) {
-	why, code := "", codeShutdown
+	why, code := "", pgwire.CodeShutdown
 	switch {
 	case ctx.Err() != nil:
 		why = gateway.Why(ctx)
 	case errors.Is(err, errStopping):
 		why = "the gate is stopping"
 	case errors.Is(err, errUpstream):
-		why, code = "the server closed the connection; what it was doing may be done or not", codeConnection
+		why, code = "the server closed the connection; what it was doing may be done or not", pgwire.CodeConnection
 	default:
 		return
 	}

@@ -25,19 +25,22 @@ func connectOperation(target string) (*op.Operation, *op.Denial) {
 
 // A use is one execution of one statement.
 type use struct {
-	text    string // as it came
-	mapped  *sqlanalyze.Mapped
-	effect  sqlanalyze.Effect
-	bind    *pgproto3.Bind // nil: without values
-	values  []*string      // of EXECUTE
-	types   []uint32       // of either, as far as the client gave them
-	form    []uint32       // the same as the server says
-	purpose string         // "": that of the connection
-	source  sql.Source
-	result  result
-	receipt canon.Digest     // id of the intent's receipt
-	bounds  gateway.Response // what may come back, as its own permit says
-	sent    bool             // to the server
+	text      string // as it came
+	mapped    *sqlanalyze.Mapped
+	effect    sqlanalyze.Effect
+	bind      *pgproto3.Bind // nil: without values
+	values    []*string      // of EXECUTE
+	types     []uint32       // of either, as far as the client gave them
+	form      []uint32       // the same as the server says
+	purpose   string         // "": that of the connection
+	source    sql.Source
+	mask      []string // columns that come as NULL; nil: it reads none
+	describes bool     // the gate has asked for the description of the result
+	hidden    []bool   // which of the result's those are; nil: it was not described
+	result    result
+	receipt   canon.Digest     // id of the intent's receipt
+	bounds    gateway.Response // what may come back, as its own permit says
+	sent      bool             // to the server
 }
 
 // request returns the use as a request to the gate.

@@ -35,7 +35,7 @@ type handler struct {
 	parsers *sqlparser.Pool
 	servers sqlmeaning.Servers
 	cancels pgwire.Cancels
-	drains  drains
+	drains  gateway.Drains
 	startup time.Duration // for a client to be known; tests shorten it
 	stall   time.Duration // for a client to take what it is sent; tests shorten it
 	age     time.Duration // of what is known of a server; tests shorten it
@@ -71,7 +71,7 @@ func (h *handler) Serve(ctx context.Context, l net.Listener) error {
 	defer sessions.Wait()
 	defer context.AfterFunc(ctx, func() {
 		l.Close()
-		h.drains.stop()
+		h.drains.Stop()
 		time.AfterFunc(maxDrain, cut)
 	})()
 	for {
@@ -93,44 +93,6 @@ func (h *handler) Serve(ctx context.Context, l net.Listener) error {
 			defer h.guard()
 			h.serve(hard, c)
 		})
-	}
-}
-
-// drains are what ends the sessions that have nothing under way.
-type drains struct {
-	mu      sync.Mutex
-	next    int
-	of      map[int]func() // guarded by mu
-	stopped bool           // guarded by mu
-}
-
-// add takes stop, which is called at once if that was asked for, and returns how to
-// forget it.
-func (d *drains) add(stop func()) (forget func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stopped {
-		stop()
-	}
-	if d.of == nil {
-		d.of = make(map[int]func())
-	}
-	d.next++
-	id := d.next
-	d.of[id] = stop
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.of, id)
-	}
-}
-
-func (d *drains) stop() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopped = true
-	for _, f := range d.of {
-		f()
 	}
 }
 

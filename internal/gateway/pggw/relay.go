@@ -132,7 +132,18 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		return a.refused(m)
 	case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
 		return a.completed(m)
+	case *pgproto3.RowDescription, *pgproto3.NoData:
+		if a.description(m) {
+			return false, nil
+		}
+	case *pgproto3.NoticeResponse:
+		if a.use().mask != nil {
+			return false, nil
+		}
 	case *pgproto3.DataRow:
+		if a.stopped == nil {
+			a.stop(a.use().veil(m.Values))
+		}
 		if a.stopped == nil {
 			a.stop(a.count(a.use(), m.Values))
 		}
@@ -145,6 +156,17 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		return false, nil
 	}
 	return false, a.pass(m)
+}
+
+// description takes the description of a result, if columns of it are masked, and
+// reports whether the client is not to see it: the gate has asked for it.
+func (a *answer) description(m pgproto3.BackendMessage) (own bool) {
+	u := a.use()
+	if d, ok := m.(*pgproto3.RowDescription); ok && u.mask != nil && a.stopped == nil {
+		a.stop(a.hide(u, d))
+	}
+	own, u.describes = u.describes, false
+	return own
 }
 
 // stop keeps the rest of the answer from the client, if err says so.
@@ -180,9 +202,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	u := a.use()
 	if a.brake.Late() && a.stopped == nil {
 		u.result.stopped = true
-		a.stopped = &op.Denial{
-			Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy gives it %d seconds", seconds(a.uses)), Next: "ask for less at a time", Receipt: u.receipt,
-		}
+		a.stopped = u.tooMuch("%d seconds of time", seconds(a.uses))
 	}
 	u.result.failed = true
 	for _, later := range a.uses[min(a.at+1, len(a.uses)):] {
@@ -190,7 +210,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	}
 	if a.stopped == nil {
 		a.failed = true
-		a.client.wire.Send(m)
+		a.client.wire.Send(u.plainly(m))
 	}
 	if a.synced {
 		return false, nil
@@ -223,15 +243,22 @@ func (x *session) count(u *use, values [][]byte) error {
 		n += int64(len(v))
 	}
 	if max := u.bounds.MaxRows; max > 0 && u.result.rows >= max { //guard:R7/sql rows-bound
-		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d rows through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
+		return u.tooMuch("%d rows", max)
 	}
 	if max := u.bounds.MaxBytes; max > 0 && u.result.bytes+n > max { //guard:R7/sql bytes-bound
-		return &op.Denial{Code: op.ResponseStopped, Reason: fmt.Sprintf("the policy lets %d bytes through", max), Next: "ask for less, with LIMIT", Receipt: u.receipt}
+		return u.tooMuch("%d bytes", max)
 	}
 	u.result.rows++
 	u.result.bytes += n
 	x.received += uint64(n)
 	return nil
+}
+
+// tooMuch returns the denial of what is more than the policy lets through.
+func (u *use) tooMuch(format string, n int64) error {
+	d := op.Deny(op.ResponseStopped, "the policy lets "+fmt.Sprintf(format, n)+" through")
+	d.Next, d.Receipt = "ask for less, with LIMIT, or copy less at a time", u.receipt
+	return d
 }
 
 // pass sends what the server said on to the client, in pieces that the two can

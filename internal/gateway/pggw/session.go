@@ -179,7 +179,7 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 // deny tells the client no. In the extended protocol what follows is passed over
 // until Sync. SPEC PGGW-5.
 func (x *session) deny(err error) {
-	x.client.wire.Send(problem(err))
+	x.client.wire.Send(pgwire.Problem(err))
 }
 
 // query runs the statements of a simple query, if all of them are permitted.

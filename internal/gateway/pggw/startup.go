@@ -44,7 +44,7 @@ func (h *handler) serve(ctx context.Context, raw net.Conn) {
 	}
 	c.SetDeadline(time.Time{})
 	x := &session{handler: h, client: c, holder: s, target: req.Target, proof: req.Proof}
-	defer h.drains.add(x.stop)()
+	defer h.drains.Add(x.stop)()
 	if err := s.Use(ctx, req, x.run); err != nil && !x.begun {
 		c.refuse(err)
 	}
@@ -201,4 +201,16 @@ func (c *client) purpose() string {
 		}
 	}
 	return ""
+}
+
+// refuse ends the connection with a fatal error.
+func (c *client) refuse(err error) {
+	if errors.Is(err, errEnd) {
+		return
+	}
+	e := pgwire.Problem(err)
+	e.Severity, e.SeverityUnlocalized = "FATAL", "FATAL"
+	c.SetWriteDeadline(time.Now().Add(maxStall))
+	c.wire.Send(e)
+	c.wire.Flush()
 }

@@ -1,0 +1,62 @@
+package pggw
+
+import (
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
+)
+
+// masked notes which columns the declaration of u's action masks, if u reads one.
+func (x *session) masked(u *use) {
+	d, _, ok := x.holder.Lookup(u.mapped.Action(), x.target)
+	if ok && d.SQL != nil && slices.ContainsFunc(u.mapped.Reads, func(c sql.Column) bool { return slices.Contains(d.SQL.Mask, c.String()) }) {
+		u.mask = d.SQL.Mask
+	}
+}
+
+// hide finds out which columns of a result are masked: by where the server says that
+// they come from. One of which that is not known could be any. SPEC PGGW-13.
+func (x *session) hide(u *use, m *pgproto3.RowDescription) error {
+	u.hidden = make([]bool, len(m.Fields))
+	for i, f := range m.Fields {
+		c, ok := x.known.Origin(f.TableOID, f.TableAttributeNumber)
+		if !ok { //guard:R7/sql mask-origin
+			return &op.Denial{
+				Code: op.ResponseStopped, Reason: "the server does not say where the column " + string(f.Name) + " comes from, and others in the statement are masked",
+				Next: "ask for what is computed in a statement of its own", Receipt: u.receipt,
+			}
+		}
+		u.hidden[i] = slices.Contains(u.mask, c.String())
+	}
+	return nil
+}
+
+// veil takes masked values out of a row. One of which nothing was said is no row.
+func (u *use) veil(values [][]byte) error {
+	if u.mask == nil {
+		return nil
+	}
+	if len(u.hidden) != len(values) {
+		return &op.Denial{Code: op.ResponseStopped, Reason: "the server gave a row that it has not described, and columns are masked", Receipt: u.receipt}
+	}
+	for i := range values {
+		if u.hidden[i] { //guard:R7/sql mask-value
+			values[i] = nil
+		}
+	}
+	return nil
+}
+
+// plainly returns an error without its words where they could show what is masked.
+// A17.
+func (u *use) plainly(m *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
+	if u.mask != nil { //guard:A17 mask-error
+		return &pgproto3.ErrorResponse{
+			Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "writ: the server refused; its words could show what is masked",
+		}
+	}
+	return m
+}
