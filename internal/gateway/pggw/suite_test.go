@@ -64,15 +64,7 @@ func driver(s *testpg.Server, extended bool) gatewaytest.Driver {
 			return &suiteClient{t: t, cfg: clientConfig(t, g, c, k), extended: extended}
 		},
 		Wire: suiteWire,
-		Dial: func(t testing.TB, g *testgate.Gate) net.Conn {
-			cfg := g.TLSAs(g.Holder(0))
-			cfg.NextProtos = []string{"postgresql"}
-			c, err := tls.Dial("tcp", g.Addrs[0], cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c
-		},
+		Dial: func(t testing.TB, g *testgate.Gate) net.Conn { return dial(t, g) },
 		Junk: map[string]func(net.Conn) error{
 			"half a startup":     func(c net.Conn) error { return say(c, []byte{0, 0, 0, 80, 0, 3}) },
 			"a startup too long": func(c net.Conn) error { return say(c, []byte{0x7f, 0, 0, 0, 0, 3, 0, 0}) },
@@ -254,7 +246,7 @@ func (m *middle) serve(raw net.Conn) {
 		if err != nil {
 			return
 		}
-		if told = append(told, b...); typed && (kind == 'E' || kind == 'Q' && bytes.Contains(b, []byte(suiteMark))) && !m.operation(raw.RemoteAddr().String()) {
+		if told = append(told, b...); typed && (kind == 'E' && !bytes.Contains(b, []byte("writ.own")) || kind == 'Q' && bytes.Contains(b, []byte(suiteMark))) && !m.operation(raw.RemoteAddr().String()) {
 			return
 		}
 		if say(up, m.changed(kind, b, told)) != nil {
