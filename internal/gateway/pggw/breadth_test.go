@@ -287,7 +287,7 @@ func TestListen(t *testing.T) {
 			t.Errorf("%d rows, %v", n, err)
 		}
 	}
-	w.pg.Exec(t, w.db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND query ILIKE '%LISTEN%' OR query ILIKE '%id = 1%' AND usename = 'app'")
+	w.pg.Exec(t, w.db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND datname = current_database()")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := listener.WaitForNotification(ctx); err == nil || ctx.Err() != nil {

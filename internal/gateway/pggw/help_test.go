@@ -20,7 +20,6 @@ import (
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/gateway/pggw"
-	"github.com/writhq/writ/internal/sqlparser"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/internal/testpg"
@@ -30,17 +29,8 @@ import (
 	"github.com/writhq/writ/sign"
 )
 
-// TestMain makes the test's binary the parser when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
-		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+// TestMain lets the tests share a server.
+func TestMain(m *testing.M) { os.Exit(testpg.Main(m)) }
 
 const schema = `
 CREATE TABLE customers (id int PRIMARY KEY, name text, card text);
@@ -125,7 +115,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app`, tes
 
 func newWorldAt(t testing.TB, p gateway.Protocol, change func(*policy.Document)) *world {
 	t.Helper()
-	s := testpg.Start(t)
+	return newWorldOn(t, testpg.Shared(t), p, change)
+}
+
+// newWorldOn returns a gate before that server.
+func newWorldOn(t testing.TB, s *testpg.Server, p gateway.Protocol, change func(*policy.Document)) *world {
+	t.Helper()
 	w := &world{pg: s, db: newDatabase(t, s), tap: newTap(t, s.Addr)}
 	w.Gate = testgate.New(t, testgate.Config{
 		Policy: func(d *policy.Document) {

@@ -16,8 +16,10 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/gateway/pggw"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/internal/testpg"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 )
@@ -54,14 +56,14 @@ func TestLogins(t *testing.T) {
 	login := func(how, user string) func(*policy.Document) {
 		return func(d *policy.Document) { d.Targets[0].Inject = policy.Inject{How: how, Name: user} }
 	}
-	md5 := newWorld(t, login("md5", "old"))
+	md5 := newWorldOn(t, testpg.Start(t), pggw.Protocol, login("md5", "old"))
 	md5.pg.Exec(t, md5.db, fmt.Sprintf("SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD '%s'; GRANT SELECT ON orders TO old", testkit.Plain))
 	md5.let(t, "host all old 127.0.0.1/32 md5", "host all app 127.0.0.1/32 scram-sha-256")
 	if n, err := query(t, md5.comes(t), "SELECT id FROM orders WHERE id = 1"); n != 1 || err != nil {
 		t.Errorf("md5: %d rows, %v", n, err)
 	}
 
-	w := newWorld(t, login("client_certificate", "test"))
+	w := newWorldOn(t, testpg.Start(t), pggw.Protocol, login("client_certificate", "test"))
 	cert := testgate.Certificate(t) // for a user of that name
 	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {

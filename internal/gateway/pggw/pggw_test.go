@@ -14,6 +14,7 @@ import (
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway/pggw"
 	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/internal/testpg"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/zone"
@@ -406,7 +407,7 @@ func TestCatalogRefused(t *testing.T) {
 // R2/sql R1/sql
 func TestNoSecretSeen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorldOn(t, testpg.Start(t), pggw.Protocol, nil)
 	c := w.client(t)
 	query(t, c, "SELECT card FROM customers")
 	query(t, c, "SELECT id FROM orders")

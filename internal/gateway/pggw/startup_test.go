@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway/pggw"
+	"github.com/writhq/writ/internal/testpg"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 )
@@ -186,7 +187,7 @@ func TestUnknownMessages(t *testing.T) {
 func TestPinned(t *testing.T) {
 	t.Parallel()
 	names := []string{"search_path", "standard_conforming_strings", "client_encoding", "application_name", "backslash_quote"}
-	w := newWorld(t, func(d *policy.Document) { d.Operations[1].SQL.Settings = names })
+	w := newWorldOn(t, testpg.Start(t), pggw.Protocol, func(d *policy.Document) { d.Operations[1].SQL.Settings = names })
 	w.pg.Exec(t, w.db, `CREATE SCHEMA evil; CREATE TABLE evil.orders (id int); GRANT USAGE ON SCHEMA evil TO app; GRANT SELECT ON evil.orders TO app;
 ALTER ROLE app SET search_path = evil, public; ALTER ROLE app SET standard_conforming_strings = off; ALTER ROLE app SET client_encoding = 'SJIS'`)
 	cfg := w.config(t, w.Wide(1), w.Holder(0))
