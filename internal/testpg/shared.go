@@ -10,17 +10,18 @@ import (
 	"github.com/writhq/writ/internal/sqlparser"
 )
 
-// shared is the server of a whole package's tests.
-var shared struct {
-	sync.Mutex
-	server *Server
-	ends   []func()
+// A Lazy is a server that all tests of a package use, started by the first: each test
+// makes a database of its own, and does not change what is the whole server's, such as
+// roles. The zero value is ready for use.
+type Lazy struct {
+	mu     sync.Mutex
+	server *Server  // guarded by mu
+	ends   []func() // guarded by mu
 }
 
-// Main runs a package's tests, and returns its exit code: a TestMain that calls it
-// lets them use [Shared], and lets the test's binary be the parser of SQL, when it is
-// started as one.
-func Main(m *testing.M) int {
+// Main runs a package's tests, stops the server, and returns the exit code. It lets the
+// test's binary be the parser of SQL, when it is started as one.
+func (l *Lazy) Main(m *testing.M) int {
 	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
 		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -29,26 +30,30 @@ func Main(m *testing.M) int {
 		return 0
 	}
 	code := m.Run()
-	for _, f := range slices.Backward(shared.ends) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range slices.Backward(l.ends) {
 		f()
 	}
 	return code
 }
 
-// Shared returns a server that all tests of a package use, each with a database of its
-// own: what is the whole server's, such as roles, is not to be changed there.
-func Shared(t testing.TB) *Server {
+// Get returns the server.
+func (l *Lazy) Get(t testing.TB) *Server {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server == nil {
-		shared.server = Start(kept{t})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.server == nil {
+		l.server = Start(kept{t, l})
 	}
-	return shared.server
+	return l.server
 }
 
 // kept is a test that what is started outlives.
-type kept struct{ testing.TB }
+type kept struct {
+	testing.TB
+	l *Lazy
+}
 
-// Cleanup calls f when all tests have run.
-func (kept) Cleanup(f func()) { shared.ends = append(shared.ends, f) }
+// Cleanup has f called when all tests have run.
+func (k kept) Cleanup(f func()) { k.l.ends = append(k.l.ends, f) }

@@ -29,8 +29,11 @@ import (
 	"github.com/writhq/writ/sign"
 )
 
-// TestMain lets the tests share a server.
-func TestMain(m *testing.M) { os.Exit(testpg.Main(m)) }
+// shared is the server of the tests that change nothing of it as a whole.
+var shared = new(testpg.Lazy)
+
+// TestMain starts it when it is needed, and stops it.
+func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 
 const schema = `
 CREATE TABLE customers (id int PRIMARY KEY, name text, card text);
@@ -115,7 +118,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app`, tes
 
 func newWorldAt(t testing.TB, p gateway.Protocol, change func(*policy.Document)) *world {
 	t.Helper()
-	return newWorldOn(t, testpg.Shared(t), p, change)
+	return newWorldOn(t, shared.Get(t), p, change)
 }
 
 // newWorldOn returns a gate before that server.

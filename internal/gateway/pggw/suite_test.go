@@ -41,7 +41,7 @@ const (
 // A6
 // guard: session-secret
 func TestSuite(t *testing.T) {
-	s := testpg.Shared(t)
+	s := shared.Get(t)
 	for name, extended := range map[string]bool{"simple": false, "extended": true} {
 		t.Run(name, func(t *testing.T) { gatewaytest.Run(t, driver(s, extended)) })
 	}
