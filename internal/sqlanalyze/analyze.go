@@ -24,21 +24,12 @@ type Analyzer struct {
 	Path    []string // schemas that unqualified names are looked for in, after pg_catalog
 }
 
-// Analyze returns what one statement does, without its text, and qualifies the names
-// in it. Errors wrap [ErrUnmapped]; then the tree may be qualified in part. SPEC SQL-3.
-func (a *Analyzer) Analyze(raw *pg.RawStmt) (*Mapped, error) {
-	m, _, err := a.analyze(raw)
-	return m, err
-}
-
-// analyze is Analyze, and returns the statement inside one that declares or prepares.
+// analyze returns what one statement does, without its text, and the statement inside
+// one that declares or prepares. It qualifies the names in raw. SPEC SQL-3.
 func (a *Analyzer) analyze(raw *pg.RawStmt) (m *Mapped, inner *pg.Node, err error) {
 	defer caught(&err)
 	if raw.GetStmt().GetNode() == nil {
 		deny("it is empty")
-	}
-	if err := sqltree.Known(raw.Stmt); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnmapped, err)
 	}
 	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
 	v.visit(raw.Stmt)

@@ -6,9 +6,6 @@ import (
 	"io"
 	"os/exec"
 	"time"
-
-	pg "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/proto"
 )
 
 // A Pool is the processes that parse for a gate. They are started when they are
@@ -36,36 +33,24 @@ func (p *Pool) Close() {
 	}
 }
 
-// Parse returns the tree of a text. Errors wrap [ErrParser].
-func (p *Pool) Parse(text string) (*pg.ParseResult, error) {
+// Parse returns the tree of a text, in the bytes of a ParseResult of pg_query. Errors
+// wrap [ErrParser].
+func (p *Pool) Parse(text string) (tree []byte, err error) {
 	answers, err := p.ask(askParse, []byte(text), 1)
 	if err != nil {
 		return nil, err
 	}
-	return treeOf(answers[0])
+	return answers[0], nil
 }
 
 // Render returns a text of the tree, and the tree of that text. Errors wrap
 // [ErrParser].
-func (p *Pool) Render(tree *pg.ParseResult) (string, *pg.ParseResult, error) {
-	b, err := proto.Marshal(tree)
-	if err != nil {
-		return "", nil, fmt.Errorf("%w: %w", ErrParser, err)
-	}
-	answers, err := p.ask(askRender, b, 2)
+func (p *Pool) Render(tree []byte) (text string, again []byte, err error) {
+	answers, err := p.ask(askRender, tree, 2)
 	if err != nil {
 		return "", nil, err
 	}
-	again, err := treeOf(answers[1])
-	return string(answers[0]), again, err
-}
-
-func treeOf(b []byte) (*pg.ParseResult, error) {
-	var t pg.ParseResult
-	if err := proto.Unmarshal(b, &t); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrParser, err)
-	}
-	return &t, nil
+	return string(answers[0]), answers[1], nil
 }
 
 // ask puts a question to a process, and returns its n answers. A process that

@@ -1,10 +1,8 @@
 package sqltree
 
 import (
-	"fmt"
 	"strings"
 
-	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -115,37 +113,3 @@ var known = func() map[protoreflect.Name]map[protoreflect.Name]bool {
 	}
 	return out
 }()
-
-// Known returns nil if every node and field below n is in the grammar's table, and
-// nothing is deeper than maxDepth; else an error that wraps [ErrTree]. SPEC SQL-4,
-// SQL-6.
-func Known(n *pg.Node) error { return closed(n.ProtoReflect(), 0) }
-
-func closed(m protoreflect.Message, depth int) (err error) {
-	name := m.Descriptor().Name()
-	if depth > maxDepth { //guard:A18 tree-depth
-		return fmt.Errorf("%w: it is nested deeper than %d", ErrTree, maxDepth)
-	}
-	fields, ok := known[name]
-	if !ok && name != "Node" { //guard:R15/sql node-known
-		return fmt.Errorf("%w: %s is not mapped", ErrTree, name)
-	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if name != "Node" && !fields[fd.Name()] { //guard:R15/sql field-known
-			err = fmt.Errorf("%w: %s of %s is not mapped", ErrTree, fd.Name(), name)
-			return false
-		}
-		if fd.Kind() != protoreflect.MessageKind {
-			return true
-		}
-		if !fd.IsList() {
-			err = closed(v.Message(), depth+1)
-			return err == nil
-		}
-		for i := 0; i < v.List().Len() && err == nil; i++ {
-			err = closed(v.List().Get(i).Message(), depth+1)
-		}
-		return err == nil
-	})
-	return err
-}

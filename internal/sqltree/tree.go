@@ -13,29 +13,35 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // ErrTree is wrapped by every error of this package.
 var ErrTree = errors.New("sql tree")
 
 // A Grammar parses and writes statements. It may crash on some texts, and so runs
-// elsewhere; a crash is an error.
+// elsewhere; a crash is an error. Its trees are the bytes of a [pg.ParseResult].
 type Grammar interface {
 	// Parse returns the tree of a text.
-	Parse(text string) (*pg.ParseResult, error)
+	Parse(text string) (tree []byte, err error)
 	// Render returns a text of the tree, and the tree of that text.
-	Render(tree *pg.ParseResult) (text string, again *pg.ParseResult, err error)
+	Render(tree []byte) (text string, again []byte, err error)
 }
 
-// Parse returns the tree of a text that is within the bounds. Errors wrap [ErrTree].
-// SPEC SQL-6.
+// Parse returns the tree of a text that is within the bounds, if all of it is in the
+// grammar's table. Errors wrap [ErrTree]. SPEC SQL-4, SQL-6.
 func Parse(g Grammar, text string) (*pg.ParseResult, error) {
 	if len(text) > maxText || strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text) { //guard:A18 text-bound
 		return nil, fmt.Errorf("%w: more than %d bytes, a NUL, or not UTF-8", ErrTree, maxText)
 	}
-	tree, err := g.Parse(text)
+	b, err := g.Parse(text)
 	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	if err := closed(b, result(), -aroundDepth); err != nil {
+		return nil, err
+	}
+	tree := new(pg.ParseResult)
+	if err := proto.Unmarshal(b, tree); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTree, err)
 	}
 	if len(tree.Stmts) > maxStatements { //guard:A18 statements-bound
@@ -45,35 +51,18 @@ func Parse(g Grammar, text string) (*pg.ParseResult, error) {
 }
 
 // Render returns the text of a tree, which must be the tree of that text: else
-// something else would run than was looked at. It takes out of the tree where its
-// nodes stood. Errors wrap [ErrTree]. SPEC SQL-5.
+// something else would run than was looked at. Errors wrap [ErrTree]. SPEC SQL-5.
 func Render(g Grammar, tree *pg.ParseResult) (string, error) {
-	text, again, err := g.Render(tree)
+	b, err := proto.Marshal(tree)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrTree, err)
+	}
+	text, again, err := g.Render(b)
 	if err != nil {
 		return "", fmt.Errorf("%w: write again: %w", ErrTree, err)
 	}
-	unplaced(tree.ProtoReflect())
-	unplaced(again.ProtoReflect())
-	if !proto.Equal(tree, again) { //guard:R5/sql rendered-same
+	if !same(b, again, result()) { //guard:R5/sql rendered-same
 		return "", fmt.Errorf("%w: written again, it is another statement", ErrTree)
 	}
 	return text, nil
-}
-
-// unplaced takes out of a tree where in the text its nodes stood.
-func unplaced(m protoreflect.Message) {
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case strings.HasSuffix(string(fd.Name()), "location") || fd.Name() == "stmt_len":
-			m.Clear(fd)
-		case fd.Kind() != protoreflect.MessageKind:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				unplaced(v.List().Get(i).Message())
-			}
-		default:
-			unplaced(v.Message())
-		}
-		return true
-	})
 }
