@@ -184,6 +184,7 @@ func TestCursors(t *testing.T) {
 //
 // SPEC PGGW-10
 // R5/sql
+// guard: name-behind-name
 func TestCursorNames(t *testing.T) {
 	t.Parallel()
 	w := newBroad(t, nil)
@@ -194,9 +195,24 @@ func TestCursorNames(t *testing.T) {
 		"a statement by EXECUTE":       {&pgproto3.Parse{Name: "g", Query: forbidden}, &pgproto3.Parse{Query: "EXECUTE g"}, &pgproto3.Bind{}, &pgproto3.Execute{}, sync},
 		"a cursor":                     {&pgproto3.Query{String: "BEGIN; DECLARE c CURSOR FOR " + forbidden + "; FETCH 1 FROM c"}},
 		"PREPARE, and EXECUTE":         {&pgproto3.Query{String: "PREPARE q AS " + forbidden + "; EXECUTE q"}},
+		"EXECUTE of an EXECUTE":        {&pgproto3.Parse{Name: "g1", Query: forbidden}, &pgproto3.Parse{Name: "g2", Query: "EXECUTE g1"}, sync, &pgproto3.Query{String: "EXECUTE g2"}},
+		"FETCH from a FETCH":           {&pgproto3.Query{String: "BEGIN"}, &pgproto3.Parse{Name: "k1", Query: forbidden}, &pgproto3.Bind{DestinationPortal: "k", PreparedStatement: "k1"}, &pgproto3.Parse{Name: "k2", Query: "FETCH 1 FROM k"}, &pgproto3.Bind{DestinationPortal: "l", PreparedStatement: "k2"}, sync, &pgproto3.Query{String: "FETCH 1 FROM l"}},
+		"FETCH from an EXECUTE":        {&pgproto3.Query{String: "BEGIN"}, &pgproto3.Parse{Name: "n1", Query: forbidden}, &pgproto3.Parse{Name: "n2", Query: "EXECUTE n1"}, &pgproto3.Bind{DestinationPortal: "n", PreparedStatement: "n2"}, sync, &pgproto3.Query{String: "FETCH 1 FROM n"}},
 		"a CLOSE that is not executed": {&pgproto3.Query{String: "DECLARE c CURSOR FOR SELECT 1; SELECT 1/0; CLOSE c"}},
 	} {
-		rows, failed := talk(t, h, isReady, list...)
+		ends := 0
+		for _, m := range list {
+			switch m.(type) {
+			case *pgproto3.Query, *pgproto3.Sync:
+				ends++
+			}
+		}
+		rows, failed := talk(t, h, func(m pgproto3.BackendMessage) bool {
+			if isReady(m) {
+				ends--
+			}
+			return ends == 0
+		}, list...)
 		for _, r := range rows {
 			if len(r) == 32 {
 				t.Errorf("%s: what the rules forbid was run", name)

@@ -53,8 +53,12 @@ func (x *session) resolve(u *use, n *names) error {
 	return nil
 }
 
-// inside makes u a use of p's statement too.
+// inside makes u a use of p's statement too. Behind one that itself stands for another,
+// such as an EXECUTE that was prepared, that other would not be seen.
 func (x *session) inside(u *use, p *prepared) error {
+	if p.mapped.Effect.Kind != sqlanalyze.Ordinary { //guard:R5/sql name-behind-name
+		return op.Deny(op.OperationInvalid, "what is executed or fetched from by its name is a statement of its own, and not one that does what has another name")
+	}
 	if err := x.now(p); err != nil {
 		return err
 	}
