@@ -23,7 +23,7 @@ func (x *session) parse(m *pgproto3.Parse) error {
 		return x.refuseUntilSync(x.record(err))
 	}
 	if len(list) > 1 {
-		return x.refuseUntilSync(x.record(errSeveral))
+		return x.refuseUntilSync(x.record(errors.New("a prepared statement is one statement")))
 	}
 	if x.full(len(m.Query)) {
 		return x.refuseUntilSync(errFull)

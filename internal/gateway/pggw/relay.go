@@ -24,9 +24,6 @@ var (
 	errStopping = errors.New("postgres: the gate is stopping")
 )
 
-// errSeveral is the error for a prepared text of several statements.
-var errSeveral = errors.New("a prepared statement is one statement")
-
 // fatal reports whether a session cannot go on after err.
 func fatal(err error) bool {
 	return errors.Is(err, errUpstream) || errors.Is(err, errEnd) || errors.Is(err, errStopping)
