@@ -15,9 +15,10 @@ import (
 // ordinary statement, which has none.
 type Effect struct {
 	Kind EffectKind
-	Name string // of the cursor or prepared statement, as the server has it; "" for all of them
-	Hold bool   // of Declare: the cursor outlives its transaction
-	Text string // of Declare and Prepare: the statement inside, as it would run alone
+	Name string   // of the cursor or prepared statement, as the server has it; "" for all of them
+	Hold bool     // of Declare: the cursor outlives its transaction
+	Path []string // of SetPath
+	Text string   // of Declare and Prepare: the statement inside, as it would run alone
 
 	// Types are those that Prepare gives to its parameters; see [sqltree.TypeOID].
 	Types []uint32
@@ -43,6 +44,8 @@ const (
 	Deallocate
 	CopyOut
 	CopyIn
+	SetPath    // names are looked for in Path from then on, and in pg_catalog
+	ResetPath  // names are looked for as when the session began
 	DiscardAll // closes all cursors and deallocates all prepared statements
 )
 
@@ -73,6 +76,7 @@ func (v *visitor) carries(stmt *pg.Node) bool {
 	case *pg.Node_ExecuteStmt:
 		v.kinds[sql.Session] = true
 		v.exprs(n.ExecuteStmt.Params, inside(nil))
+		v.unset()
 		v.effect = Effect{Kind: Execute, Name: n.ExecuteStmt.Name}
 		v.effect.Values, v.effect.Literal = sqltree.Literals(n.ExecuteStmt.Params)
 	case *pg.Node_CopyStmt:
@@ -91,8 +95,19 @@ func (v *visitor) around(stmt *pg.Node) {
 	if !v.preparable(stmt) {
 		deny("a statement of this kind inside another is not mapped")
 	}
-	if v.effect.Kind == Declare || v.effect.Kind == Prepare {
+	switch v.effect.Kind {
+	case Declare, Prepare:
 		v.inner = stmt
+		v.unset()
+	case CopyOut:
+		v.unset()
+	}
+}
+
+// unset denies set_config where what it sets would not be seen when it is.
+func (v *visitor) unset() {
+	if v.set != nil { //guard:A17 set-config-seen
+		deny("set_config inside a statement of this kind")
 	}
 }
 

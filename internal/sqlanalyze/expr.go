@@ -2,7 +2,6 @@ package sqlanalyze
 
 import (
 	"slices"
-	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -292,10 +291,7 @@ func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "setval"}:
 		v.updates[v.sequence(c, sql.Update).Column("last_value")] = true
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "set_config"}:
-		s := c.Args[0].GetAConst().GetSval()
-		if s == nil || pinned[strings.ToLower(s.Sval)] { //guard:A17 set-config-pinned
-			deny("set_config of a setting that is pinned, or not named by a literal")
-		}
+		v.configured(c)
 	}
 }
 

@@ -119,13 +119,14 @@ func factsOf(m *sqlanalyze.Mapped) string {
 var effectNames = map[sqlanalyze.EffectKind]string{
 	sqlanalyze.Declare: "declare", sqlanalyze.Fetch: "fetch", sqlanalyze.Move: "move", sqlanalyze.Close: "close", sqlanalyze.Prepare: "prepare",
 	sqlanalyze.Execute: "execute", sqlanalyze.Deallocate: "deallocate", sqlanalyze.CopyOut: "copy out", sqlanalyze.CopyIn: "copy in", sqlanalyze.DiscardAll: "discard all",
+	sqlanalyze.SetPath: "set path", sqlanalyze.ResetPath: "reset path",
 }
 
 // TestFacts compares what statements do with what testdata/facts.txt says of them:
 // the statement, then its facts, or NO where it is denied. SPEC SQL-2, SQL-3, SQL-5.
 //
 // R15/sql
-// guard: catalog-written, setting-pinned, set-config-pinned, sequence-attribute, truncate-cascade, copy-options, execute-literal
+// guard: catalog-written, setting-pinned, set-config-pinned, set-config-named, set-config-seen, path-plain, sequence-attribute, truncate-cascade, copy-options, execute-literal
 func TestFacts(t *testing.T) {
 	a := analyzerOf(t, factsSchema)
 	want, err := os.ReadFile(factsFile)

@@ -37,6 +37,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 	name := strings.ToLower(n.Name)
 	switch n.Kind {
 	case pg.VariableSetKind_VAR_RESET_ALL:
+		v.effect.Kind = ResetPath
 		v.kinds[sql.Session] = true
 		return
 	case pg.VariableSetKind_VAR_SET_MULTI:
@@ -48,10 +49,17 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 		return
 	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
 		if pinned[name] { // the session began with what is pinned
+			if name == "search_path" {
+				v.effect.Kind = ResetPath
+			}
 			v.kinds[sql.Session] = true
 			return
 		}
 	case pg.VariableSetKind_VAR_SET_VALUE:
+		if name == "search_path" {
+			v.setPath(n)
+			return
+		}
 	default:
 		deny("SET FROM CURRENT is not mapped")
 	}
@@ -62,11 +70,17 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 		}
 		value += settingValue(a)
 	}
-	if pinned[name] && !(name == "client_encoding" && sqltree.UTF8(value)) { //guard:A17 setting-pinned
+	if pinned[name] && !harmless(name, value) { //guard:A17 setting-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", name)
 	}
 	v.kinds["set"] = true
 	v.set = &sql.Setting{Name: name, Value: value}
+}
+
+// harmless reports whether a pinned setting keeps what it is pinned for: with
+// row_security off, rows that a policy of the server hides are an error.
+func harmless(name, value string) bool {
+	return name == "client_encoding" && sqltree.UTF8(value) || name == "row_security" && strings.ToLower(value) == "off"
 }
 
 func settingValue(n *pg.Node) string {

@@ -22,8 +22,9 @@ type Servers struct {
 	of map[Key]*Server // guarded by mu
 }
 
-// A Key is what a catalog hangs on: where the server is, and who it is looked at as.
-type Key struct{ Origin, User string }
+// A Key is what the meaning of a statement hangs on: where the server is, who it is
+// looked at as, and where names are looked for.
+type Key struct{ Origin, User, Path string }
 
 // A Server is one server.
 type Server struct {

@@ -23,7 +23,7 @@ type message struct {
 type field struct {
 	name  protoreflect.Name
 	known bool
-	place bool     // where in the text a node stood, which says nothing about the statement
+	place bool // where in the text a node stood, which says nothing about the statement
 	typ   protowire.Type
 	of    *message // nil: it holds a value
 }

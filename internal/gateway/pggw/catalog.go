@@ -10,8 +10,14 @@ import (
 // the beginning of a series, and not in a transaction that has failed, where
 // nothing runs.
 func (x *session) upToDate() error {
+	quiet := x.owed == 0 && !x.dirty && x.up.Tx != 'E'
+	if quiet {
+		if err := x.followPath(); err != nil {
+			return err
+		}
+	}
 	k, fresh := x.server.Now(x.age)
-	if !fresh && x.owed == 0 && !x.dirty && x.up.Tx != 'E' {
+	if !fresh && quiet || k == nil {
 		var err error
 		if k, err = x.server.Read(x.ctx, x.up, x.path, x.age); err != nil {
 			x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)

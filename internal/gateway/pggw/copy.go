@@ -15,12 +15,12 @@ func (a *answer) copying(m pgproto3.BackendMessage) (taken bool, err error) {
 		if u.effect.Kind != sqlanalyze.CopyOut {
 			return true, errUpstream
 		}
-		a.client.wire.Send(m)
+		a.client.Wire.Send(m)
 	case *pgproto3.CopyInResponse:
 		if u.effect.Kind != sqlanalyze.CopyIn {
 			return true, errUpstream
 		}
-		a.client.wire.Send(m)
+		a.client.Wire.Send(m)
 		return true, a.copyIn(u)
 	case *pgproto3.CopyData: // one row each
 		if a.stopped == nil {
@@ -46,7 +46,7 @@ func (a *answer) copyIn(u *use) error {
 		return err
 	}
 	for waiting := 0; ; {
-		m, err := a.client.wire.Receive()
+		m, err := a.client.Wire.Receive()
 		if err != nil {
 			return errEnd
 		}
@@ -59,7 +59,7 @@ func (a *answer) copyIn(u *use) error {
 			}
 			u.result.bytes += int64(len(m.Data))
 			a.up.Wire.Send(m)
-			if waiting += len(m.Data); waiting < copyPiece && a.client.in.Next() != 0 {
+			if waiting += len(m.Data); waiting < copyPiece && a.client.In.Next() != 0 {
 				continue
 			}
 			waiting = 0

@@ -23,6 +23,9 @@ func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *names) (*use, err
 	if err := x.resolve(u, n); err != nil {
 		return nil, err
 	}
+	if x.stale && x.up.Tx != 'E' { //guard:A17 path-stale
+		return nil, errMoved
+	}
 	x.masked(u)
 	return u, x.purposed(u)
 }

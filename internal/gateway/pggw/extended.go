@@ -175,8 +175,8 @@ func (x *session) execute(m *pgproto3.Execute) error {
 		}
 		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
 		x.dirty, u.sent = true, true
-		if u.effect.Kind != sqlanalyze.CopyIn && x.client.in.Next() == 'S' {
-			m, err := x.client.wire.Receive()
+		if u.effect.Kind != sqlanalyze.CopyIn && x.client.In.Next() == 'S' {
+			m, err := x.client.Wire.Receive()
 			if _, ok := m.(*pgproto3.Sync); err != nil || !ok {
 				return errEnd
 			}
@@ -226,7 +226,7 @@ func (x *session) collect() error {
 		if _, ok := m.(*pgproto3.ErrorResponse); ok {
 			x.takeBack()
 			x.skipping = true
-			x.client.wire.Send(m)
+			x.client.Wire.Send(m)
 			return nil
 		}
 		if counts(m) {
@@ -272,7 +272,7 @@ func (x *session) sync() error {
 		}
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
 			x.ready(r)
-			x.client.wire.Send(r)
+			x.client.Wire.Send(r)
 			return nil
 		}
 		if !quiet || !counts(m) {

@@ -40,10 +40,10 @@ func (x *session) await() (pgproto3.FrontendMessage, error) {
 		return nil, errStopping
 	}
 	var heard func() error
-	if x.listening && !x.dirty && x.owed == 0 && x.client.in.Next() == 0 {
+	if x.listening && !x.dirty && x.owed == 0 && x.client.In.Next() == 0 {
 		heard = x.listen()
 	}
-	m, err := x.client.wire.Receive()
+	m, err := x.client.Wire.Receive()
 	if heard != nil {
 		if err := heard(); err != nil {
 			return nil, err
@@ -119,6 +119,6 @@ func (x *session) ended(ctx context.Context, err error) {
 		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: "writ: the session has ended: " + why, Hint: "connect again",
 	}
 	x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
-	x.client.wire.Send(e)
-	x.client.wire.Flush()
+	x.client.Wire.Send(e)
+	x.client.Wire.Flush()
 }

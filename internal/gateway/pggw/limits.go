@@ -5,10 +5,8 @@ import "time"
 // Bounds of what comes in, and of waiting.
 const (
 	maxStartup      = 15 * time.Second // from the first byte to a known holder, TLS included
-	maxRounds       = 4                // requests for encryption before a startup message
 	maxPassword     = 120 << 10        // bytes of the message that carries a credential
 	maxMessage      = 64 << 20         // bytes of any other, once the holder is known
-	maxParameters   = 64               // of a startup message
 	maxPrepared     = 1024             // statements and portals of a session
 	maxHeld         = 64 << 20         // bytes of their texts and values
 	maxFarewell     = time.Second      // for a client to take the reason why its session ends

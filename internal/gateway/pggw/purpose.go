@@ -43,7 +43,7 @@ func (x *session) proofOf(u *use) (gateway.Proof, error) {
 	if u.purpose == "" {
 		return x.proof, nil
 	}
-	return x.holder.ProveChannel(x.client.spki, &proof.Invocation{Audience: x.hall.Domain(), Purpose: u.purpose})
+	return x.holder.ProveChannel(x.client.SPKI, &proof.Invocation{Audience: x.hall.Domain(), Purpose: u.purpose})
 }
 
 // setPurpose keeps the purpose that u has set.

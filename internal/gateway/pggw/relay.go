@@ -11,6 +11,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlmeaning"
 	"github.com/writhq/writ/op"
 )
 
@@ -182,6 +183,9 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 	if c, ok := m.(*pgproto3.CommandComplete); ok {
 		u.result.tag(c.CommandTag)
 		a.effect(u)
+		if u.moves() {
+			a.moved, a.stale = true, true
+		}
 	}
 	a.at++
 	a.confirmed()
@@ -207,7 +211,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	}
 	if a.stopped == nil {
 		a.failed = true
-		a.client.wire.Send(u.plainly(m))
+		a.client.Wire.Send(u.plainly(m))
 	}
 	if a.synced {
 		return false, nil
@@ -226,7 +230,7 @@ func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 	if a.stopped != nil {
 		a.deny(a.stopped)
 	}
-	a.client.wire.Send(m)
+	a.client.Wire.Send(m)
 	if a.stopped != nil || a.failed {
 		return errSaid
 	}
@@ -267,12 +271,12 @@ func (x *session) pass(m pgproto3.BackendMessage) error {
 	case *pgproto3.CopyInResponse, *pgproto3.CopyOutResponse, *pgproto3.CopyBothResponse, *pgproto3.FunctionCallResponse:
 		return errUpstream // no statement that was sent leads to it
 	case *pgproto3.ParameterStatus:
-		if want, ok := reported[m.Name]; ok && m.Value != want { //guard:A17 pinned-watched
+		if want, ok := sqlmeaning.Reported[m.Name]; ok && m.Value != want { //guard:A17 pinned-watched
 			x.hall.Log().Error("a pinned setting was changed behind the gate", "target", x.target, "setting", m.Name)
 			return errUpstream
 		}
 	}
-	x.client.wire.Send(m)
+	x.client.Wire.Send(m)
 	if x.waitingOut++; x.waitingOut >= flushEvery {
 		return x.flush()
 	}

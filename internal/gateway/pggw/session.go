@@ -34,6 +34,9 @@ type session struct {
 	known    *sqlmeaning.Meaning
 	ctx      context.Context
 	server   *sqlmeaning.Server
+	key      sqlmeaning.Key
+	moved    bool // the path was changed once
+	stale    bool // it was changed, and not asked for since
 	idler
 
 	names
@@ -67,7 +70,8 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
 	x.up, x.ctx, x.names = up, ctx, newNames()
-	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
+	x.key = sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name}
+	x.server = x.servers.Get(x.key)
 	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
 		return x.cut(ctx)
 	} else if err != nil {
@@ -101,13 +105,13 @@ func (x *session) speak() error {
 	defer forget()
 	x.begun = true
 	c := x.client
-	c.wire.SetMaxBodyLen(maxMessage)
-	c.wire.Send(&pgproto3.AuthenticationOk{})
+	c.Wire.SetMaxBodyLen(maxMessage)
+	c.Wire.Send(&pgproto3.AuthenticationOk{})
 	for k, v := range x.up.Params {
-		c.wire.Send(&pgproto3.ParameterStatus{Name: k, Value: v})
+		c.Wire.Send(&pgproto3.ParameterStatus{Name: k, Value: v})
 	}
-	c.wire.Send(data)
-	c.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
+	c.Wire.Send(data)
+	c.Wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 	for {
 		if err := x.flush(); err != nil {
 			return err
@@ -129,7 +133,7 @@ func (x *session) flush() error {
 	if x.ctx.Err() == nil {
 		x.client.SetWriteDeadline(time.Now().Add(x.stall)) //guard-call:R11 pg-answer-stall
 	}
-	if err := x.client.wire.Flush(); err != nil {
+	if err := x.client.Wire.Flush(); err != nil {
 		return errEnd
 	}
 	return nil
@@ -179,7 +183,7 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 // deny tells the client no. In the extended protocol what follows is passed over
 // until Sync. SPEC PGGW-5.
 func (x *session) deny(err error) {
-	x.client.wire.Send(pgwire.Problem(err))
+	x.client.Wire.Send(pgwire.Problem(err))
 }
 
 // query runs the statements of a simple query, if all of them are permitted.
@@ -195,11 +199,14 @@ func (x *session) query(text string) error {
 		return x.refused()
 	}
 	if len(list) == 0 {
-		x.client.wire.Send(&pgproto3.EmptyQueryResponse{})
-		x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
+		x.client.Wire.Send(&pgproto3.EmptyQueryResponse{})
+		x.client.Wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 		return nil
 	}
 	uses, err := x.uses(text, list)
+	if err == nil {
+		err = x.alone(uses)
+	}
 	if err != nil {
 		x.deny(x.record(err))
 		return x.refused()
@@ -237,7 +244,7 @@ func (x *session) refused() error {
 			return err
 		}
 	}
-	x.client.wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
+	x.client.Wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 	return nil
 }
 

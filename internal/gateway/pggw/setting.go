@@ -10,6 +10,7 @@ import (
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/sqlmeaning"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -38,33 +39,16 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 	return pgwire.Connect(ctx, l, a.Secret)
 }
 
-// pinned are the settings of every session upstream: what names and literals mean
-// must not hang on what a role or a database has been set to. SPEC PGGW-3.
-func pinned(path []string) map[string]string {
-	quoted := make([]string, 0, len(path)+2)
-	for _, s := range append(append([]string{"pg_catalog"}, path...), "pg_temp") { // pg_temp last: else it comes first
-		quoted = append(quoted, `"`+strings.ReplaceAll(s, `"`, `""`)+`"`)
-	}
-	return map[string]string{
-		"search_path": strings.Join(quoted, ", "), "standard_conforming_strings": "on", "client_encoding": "UTF8",
-		"backslash_quote": "safe_encoding", "transform_null_equals": "off",
-	}
-}
-
-// reported are those of the pinned settings that a server reports when they change.
-// Source: PostgreSQL, "Asynchronous Operations".
-var reported = map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"}
-
 // startup returns what a session is begun with upstream: what is pinned, and of what
 // the client said what changes only how it looks. If the policy lets nothing be
 // written, transactions are read-only: a second lock.
 func (x *session) startup() map[string]string {
-	out := pinned(x.path)
+	out := sqlmeaning.Pinned(x.path)
 	if x.readOnly = sql.OnlyReads(x.holder.Declared(x.target)); x.readOnly { //guard:R3/sql read-only-session
 		out["default_transaction_read_only"] = "on"
 	}
 	for _, k := range sql.Looks {
-		for name, v := range x.client.params {
+		for name, v := range x.client.Params {
 			if strings.EqualFold(name, k) {
 				out[k] = v
 			}

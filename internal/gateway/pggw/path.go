@@ -1,0 +1,47 @@
+package pggw
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlmeaning"
+	"github.com/writhq/writ/op"
+)
+
+// moves reports whether u changes where the server looks for names, or may.
+func (u *use) moves() bool {
+	s := u.mapped.Set
+	return u.effect.Kind == sqlanalyze.ResetPath || u.effect.Kind == sqlanalyze.DiscardAll ||
+		s != nil && s.Name == "search_path" && !slices.Contains(u.mapped.Kinds, "show")
+}
+
+// errMoved is the denial of what stands behind a change of the search path in the same
+// series: its names were found, or would be, by the path before.
+var errMoved = op.Deny(op.OperationInvalid, "the search path changes in this series: set it in a query of its own")
+
+// alone returns errMoved if one of several statements changes the path. SPEC SQL-13.
+func (x *session) alone(uses []*use) error {
+	if len(uses) > 1 && slices.ContainsFunc(uses, func(u *use) bool { return u.moves() && (x.moved || u.mapped.Set != nil) }) { //guard:A17 path-alone
+		return errMoved
+	}
+	return nil
+}
+
+// followPath asks the server where it looks for names, if that was ever changed: a
+// transaction that is rolled back, say, changes it back.
+func (x *session) followPath() error {
+	if !x.moved {
+		return nil
+	}
+	path, err := sqlmeaning.Path(x.ctx, x.up)
+	if err != nil {
+		x.hall.Log().Error("the server's search path is not known", "target", x.target, "err", err)
+		return errUpstream
+	}
+	x.path, x.stale = path, false
+	key := x.key
+	key.Path = strings.Join(path, "\x00")
+	x.server = x.servers.Get(key)
+	return nil
+}

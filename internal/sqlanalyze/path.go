@@ -1,0 +1,79 @@
+package sqlanalyze
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/writhq/writ/internal/sqltree"
+	"github.com/writhq/writ/op/sql"
+)
+
+// setPath counts SET search_path, and has it say where the server's own schema and the
+// temporary one stand: first, where it is not named, and last. A change that ends with
+// its transaction is denied: what is looked for where would end unseen.
+func (v *visitor) setPath(n *pg.VariableSetStmt) {
+	if n.IsLocal {
+		deny("SET LOCAL search_path: set it for the session")
+	}
+	var path []string
+	for _, a := range n.Args {
+		path = append(path, settingValue(a))
+	}
+	path = v.newPath(path)
+	n.Args = nil
+	for _, s := range sqltree.Around(path) {
+		n.Args = append(n.Args, pg.MakeAConstStrNode(s, -1))
+	}
+	v.kinds["set"] = true
+}
+
+// newPath notes the path that a statement sets. SPEC SQL-13.
+func (v *visitor) newPath(path []string) []string {
+	path = slices.DeleteFunc(path, func(s string) bool { return s == "" })
+	for i, s := range path {
+		if s == "$user" || strings.HasPrefix(s, "pg_temp") || strings.HasPrefix(s, "pg_toast") || slices.Contains(path[:i], s) { //guard:A17 path-plain
+			deny("the schema %s in a search path, or one that stands twice, is not mapped", s)
+		}
+	}
+	v.set = &sql.Setting{Name: "search_path", Value: strings.Join(path, ", ")}
+	if v.effect.Kind == Ordinary {
+		v.effect.Kind, v.effect.Path = SetPath, path
+	}
+	return path
+}
+
+// configured counts set_config: the setting is named by a literal, and what it is set
+// to is seen where that is one.
+func (v *visitor) configured(c *pg.FuncCall) {
+	name, value := c.Args[0].GetAConst().GetSval(), c.Args[1].GetAConst().GetSval()
+	if name == nil || v.set != nil { //guard:A17 set-config-named
+		deny("set_config of a setting that is not named by a literal, or of two")
+	}
+	n := strings.ToLower(name.Sval)
+	if n == "search_path" {
+		v.configuredPath(c, value)
+		return
+	}
+	if pinned[n] { //guard:A17 set-config-pinned
+		deny("%s is pinned: what names and literals mean hangs on it", n)
+	}
+	v.set = &sql.Setting{Name: n, Value: value.GetSval()}
+}
+
+func (v *visitor) configuredPath(c *pg.FuncCall, value *pg.String) {
+	local := c.Args[2].GetAConst()
+	if t := c.Args[2].GetTypeCast(); t != nil {
+		local = t.Arg.GetAConst()
+	}
+	plain := local.GetBoolval() != nil && !local.GetBoolval().GetBoolval() || local.GetSval().GetSval() == "f"
+	if value == nil || !plain {
+		deny("set_config of search_path: want a literal, for the session")
+	}
+	path, ok := sqltree.SplitPath(value.Sval)
+	if !ok {
+		deny("set_config of search_path: want plain names")
+	}
+	value.Sval = sqltree.QuotePath(v.newPath(path))
+}
