@@ -24,7 +24,7 @@ var (
 type Caller struct {
 	net.Conn
 	In     *Frames
-	Wire   *pgproto3.Backend
+	Wire   *Client
 	SPKI   []byte            // of the key that it proved in TLS
 	Params map[string]string // of its startup message
 }
@@ -42,8 +42,8 @@ func Accept(ctx context.Context, raw net.Conn, cfg *tls.Config, cancel func(*pgp
 		}
 	}
 	for range maxRounds {
-		c.Wire = pgproto3.NewBackend(c.In, c)
-		m, err := c.Wire.ReceiveStartupMessage()
+		c.Wire = NewClient(c.In, c)
+		m, err := c.Wire.Startup()
 		if err != nil {
 			return nil, fmt.Errorf("%w: startup: %w", ErrWire, err)
 		}
@@ -112,7 +112,6 @@ func (c *Caller) begin(m *pgproto3.StartupMessage) error {
 	if len(m.Parameters) > maxParameters {
 		return errOver
 	}
-	c.In.Typed()
 	c.Params = make(map[string]string, len(m.Parameters))
 	var extensions []string
 	for k, v := range m.Parameters {

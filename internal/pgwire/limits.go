@@ -3,8 +3,10 @@ package pgwire
 import "time"
 
 const (
-	maxConnect    = 15 * time.Second // for reaching a server and being let in
-	frameBuffer   = 4 << 10          // bytes read from a client at a time
-	maxRounds     = 4                // requests for encryption before a startup message
-	maxParameters = 64               // of a startup message
+	maxConnect      = 15 * time.Second // for reaching a server and being let in
+	maxRounds       = 4                // requests for encryption before a startup message
+	maxParameters   = 64               // of a startup message
+	maxStartupBytes = 10_000           // of a startup message. Source: PostgreSQL, MAX_STARTUP_PACKET_LENGTH
+	idleBuffer      = 512              // bytes that a connection waits with: most messages fit
+	buffer          = 16 << 10         // bytes that it reads and writes with: of a record of TLS
 )

@@ -40,7 +40,7 @@ const (
 // An Upstream is a connection to a server, of one session.
 type Upstream struct {
 	net.Conn
-	Wire   *pgproto3.Frontend
+	Wire   *Server
 	Params map[string]string // what the server reports of its settings
 	Tx     byte              // state of the transaction: I, T or E
 
@@ -94,7 +94,7 @@ func hijack(ctx context.Context, p *pgconn.PgConn, dial func(context.Context) (n
 	if err != nil {
 		return nil, fmt.Errorf("%w: connect: %w", ErrWire, err)
 	}
-	return &Upstream{Conn: h.Conn, Wire: h.Frontend, Params: h.ParameterStatuses, Tx: h.TxStatus, pid: h.PID, key: h.SecretKey, dial: dial}, nil
+	return &Upstream{Conn: h.Conn, Wire: NewServer(h.Conn), Params: h.ParameterStatuses, Tx: h.TxStatus, pid: h.PID, key: h.SecretKey, dial: dial}, nil
 }
 
 // ownName is the name of statements and portals that are nobody's else: what runs
@@ -106,12 +106,12 @@ const ownName = "writ.own"
 func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err error) {
 	stop := context.AfterFunc(ctx, func() { u.Close() })
 	defer stop()
-	u.Wire.SendParse(&pgproto3.Parse{Name: ownName, Query: sql})
-	u.Wire.SendBind(&pgproto3.Bind{DestinationPortal: ownName, PreparedStatement: ownName})
-	u.Wire.SendExecute(&pgproto3.Execute{Portal: ownName})
-	u.Wire.SendClose(&pgproto3.Close{ObjectType: 'P', Name: ownName})
-	u.Wire.SendClose(&pgproto3.Close{ObjectType: 'S', Name: ownName})
-	u.Wire.SendSync(&pgproto3.Sync{})
+	u.Wire.Send(&pgproto3.Parse{Name: ownName, Query: sql})
+	u.Wire.Send(&pgproto3.Bind{DestinationPortal: ownName, PreparedStatement: ownName})
+	u.Wire.Send(&pgproto3.Execute{Portal: ownName})
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'P', Name: ownName})
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: ownName})
+	u.Wire.Send(&pgproto3.Sync{})
 	if err := u.Wire.Flush(); err != nil {
 		return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
 	}
@@ -122,9 +122,13 @@ func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 			return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
 		}
 		switch m := m.(type) {
-		case *pgproto3.DataRow:
-			row := make([]string, len(m.Values))
-			for i, v := range m.Values {
+		case *Row:
+			d, err := m.Values()
+			if err != nil {
+				return nil, err
+			}
+			row := make([]string, len(d.Values))
+			for i, v := range d.Values {
 				row[i] = string(v)
 			}
 			rows = append(rows, row)

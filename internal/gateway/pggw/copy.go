@@ -24,7 +24,7 @@ func (a *answer) copying(m pgproto3.BackendMessage) (taken bool, err error) {
 		return true, a.copyIn(u)
 	case *pgproto3.CopyData: // one row each
 		if a.stopped == nil {
-			a.stop(a.count(u, [][]byte{m.Data}))
+			a.stop(a.count(u, int64(len(m.Data))))
 		}
 		if a.stopped == nil {
 			return true, a.pass(m)

@@ -38,7 +38,7 @@ func (x *session) parse(m *pgproto3.Parse) error {
 		}
 	}
 	x.prepare(m.Name, p)
-	x.up.Wire.SendParse(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
+	x.up.Wire.Send(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
 
@@ -82,7 +82,7 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	} else {
 		x.open(m.DestinationPortal, opened)
 	}
-	x.up.Wire.SendBind(kept)
+	x.up.Wire.Send(kept)
 	return x.answered(1)
 }
 
@@ -90,7 +90,7 @@ func (x *session) describe(m *pgproto3.Describe) error {
 	if m.ObjectType == 'S' && x.prepared[m.Name] == nil || m.ObjectType == 'P' && x.portals[m.Name] == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such statement or portal"))
 	}
-	x.up.Wire.SendDescribe(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
+	x.up.Wire.Send(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
 	if m.ObjectType == 'S' {
 		x.describing = append(x.describing, x.prepared[m.Name])
 		return x.answered(2) // parameters, then rows
@@ -121,7 +121,7 @@ func (x *session) close(m *pgproto3.Close) error {
 	} else {
 		x.shut(m.Name)
 	}
-	x.up.Wire.SendClose(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
+	x.up.Wire.Send(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
 	return x.answered(1)
 }
 
@@ -150,7 +150,7 @@ func (x *session) execute(m *pgproto3.Execute) error {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such portal"))
 	}
 	if p.prepared.mapped == nil {
-		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
+		x.up.Wire.Send(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
 		return x.answered(1)
 	}
 	if err := x.now(p.prepared); err != nil {
@@ -171,16 +171,16 @@ func (x *session) execute(m *pgproto3.Execute) error {
 	portal, rows, synced := m.Portal, m.MaxRows, false
 	err = x.together([]*use{u}, func() error {
 		if u.describes = u.mask != nil; u.describes {
-			x.up.Wire.SendDescribe(&pgproto3.Describe{ObjectType: 'P', Name: portal})
+			x.up.Wire.Send(&pgproto3.Describe{ObjectType: 'P', Name: portal})
 		}
-		x.up.Wire.SendExecute(&pgproto3.Execute{Portal: portal, MaxRows: rows})
+		x.up.Wire.Send(&pgproto3.Execute{Portal: portal, MaxRows: rows})
 		x.dirty, u.sent = true, true
 		if u.effect.Kind != sqlanalyze.CopyIn && x.client.In.Next() == 'S' {
 			m, err := x.client.Wire.Receive()
 			if _, ok := m.(*pgproto3.Sync); err != nil || !ok {
 				return errEnd
 			}
-			x.up.Wire.SendSync(&pgproto3.Sync{})
+			x.up.Wire.Send(&pgproto3.Sync{})
 			synced = true
 		}
 		return x.relay([]*use{u}, synced)
@@ -258,9 +258,9 @@ func (x *session) sync() error {
 		}
 	}
 	if x.broken && (x.up.Tx == 'T' || x.dirty) {
-		x.up.Wire.SendParse(&pgproto3.Parse{Query: "writ_denied"})
+		x.up.Wire.Send(&pgproto3.Parse{Query: "writ_denied"})
 	}
-	x.up.Wire.SendSync(&pgproto3.Sync{})
+	x.up.Wire.Send(&pgproto3.Sync{})
 	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}

@@ -15,5 +15,6 @@ const (
 	catalogAge      = time.Second      // after it names are looked up afresh, if something changed
 	copyPiece       = 64 << 10         // bytes of COPY that are sent together
 	flushEvery      = 128              // messages to a client that are sent together
+	flushBytes      = 14 << 10         // bytes of them: with one more they are about a record of TLS
 	parserProcesses = 2
 )

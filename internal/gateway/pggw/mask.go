@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
 )
@@ -35,17 +36,9 @@ func (x *session) hide(u *use, m *pgproto3.RowDescription) error {
 }
 
 // veil takes masked values out of a row. One of which nothing was said is no row.
-func (u *use) veil(values [][]byte) error {
-	if u.mask == nil {
-		return nil
-	}
-	if len(u.hidden) != len(values) {
+func (u *use) veil(m *pgwire.Row) error {
+	if !m.Hide(u.hidden) {
 		return &op.Denial{Code: op.ResponseStopped, Reason: "the server gave a row that it has not described, and columns are masked", Receipt: u.receipt}
-	}
-	for i := range values {
-		if u.hidden[i] { //guard:R7/sql mask-value
-			values[i] = nil
-		}
 	}
 	return nil
 }

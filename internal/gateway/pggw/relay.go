@@ -138,13 +138,8 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		if a.use().mask != nil {
 			return false, nil
 		}
-	case *pgproto3.DataRow:
-		if a.stopped == nil {
-			a.stop(a.use().veil(m.Values))
-		}
-		if a.stopped == nil {
-			a.stop(a.count(a.use(), m.Values))
-		}
+	case *pgwire.Row:
+		return false, a.row(m)
 	default:
 		if taken, err := a.copying(m); taken {
 			return false, err
@@ -154,6 +149,21 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		return false, nil
 	}
 	return false, a.pass(m)
+}
+
+// row takes one row: as it came, but for what is masked.
+func (a *answer) row(m *pgwire.Row) error {
+	u := a.use()
+	if a.stopped == nil && u.mask != nil {
+		a.stop(u.veil(m))
+	}
+	if a.stopped == nil {
+		a.stop(a.count(u, m.Size()))
+	}
+	if a.stopped != nil {
+		return nil
+	}
+	return a.pass(m)
 }
 
 // description takes the description of a result, if columns of it are masked, and
@@ -237,12 +247,8 @@ func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 	return nil
 }
 
-// count counts a row against the bounds of the policy.
-func (x *session) count(u *use, values [][]byte) error {
-	n := int64(0)
-	for _, v := range values {
-		n += int64(len(v))
-	}
+// count counts a row of n bytes against the bounds of the policy.
+func (x *session) count(u *use, n int64) error {
 	if max := u.bounds.MaxRows; max > 0 && u.result.rows >= max { //guard:R7/sql rows-bound
 		return u.tooMuch("%d rows", max)
 	}
@@ -277,7 +283,7 @@ func (x *session) pass(m pgproto3.BackendMessage) error {
 		}
 	}
 	x.client.Wire.Send(m)
-	if x.waitingOut++; x.waitingOut >= flushEvery {
+	if x.waitingOut++; x.waitingOut >= flushEvery || x.client.Wire.Held() >= flushBytes {
 		return x.flush()
 	}
 	return nil

@@ -105,7 +105,7 @@ func (x *session) speak() error {
 	defer forget()
 	x.begun = true
 	c := x.client
-	c.Wire.SetMaxBodyLen(maxMessage)
+	c.Wire.Bound(maxMessage)
 	c.Wire.Send(&pgproto3.AuthenticationOk{})
 	for k, v := range x.up.Params {
 		c.Wire.Send(&pgproto3.ParameterStatus{Name: k, Value: v})
@@ -219,7 +219,7 @@ func (x *session) query(text string) error {
 		for _, u := range uses {
 			u.sent = true
 		}
-		x.up.Wire.SendQuery(&pgproto3.Query{String: whole})
+		x.up.Wire.Send(&pgproto3.Query{String: whole})
 		return x.relay(uses, true)
 	})
 	return x.after(err)
@@ -250,7 +250,7 @@ func (x *session) refused() error {
 
 // fail makes the transaction upstream fail, by a statement that is none.
 func (x *session) fail() error {
-	x.up.Wire.SendQuery(&pgproto3.Query{String: "writ_denied"})
+	x.up.Wire.Send(&pgproto3.Query{String: "writ_denied"})
 	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}

@@ -53,10 +53,7 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 	if err := c.Wire.Flush(); err != nil {
 		return nil, nil, errEnd
 	}
-	c.Wire.SetMaxBodyLen(maxPassword)
-	if err := c.Wire.SetAuthType(pgproto3.AuthTypeCleartextPassword); err != nil {
-		return nil, nil, errEnd
-	}
+	c.Wire.Bound(maxPassword)
 	m, err := c.Wire.Receive()
 	if err != nil {
 		return nil, nil, fmt.Errorf("postgres: %w", err)
