@@ -10,6 +10,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/policy"
 )
@@ -90,15 +91,15 @@ func wrong(name string, err error) error {
 	return shell.Advise(fmt.Errorf("%s: %w", name, err), "correct it, then: writ policy check "+name)
 }
 
-func load(sh *shell.Shell, name string) (*policy.Document, []example, error) {
-	if strings.HasSuffix(name, bundleExt) {
-		_, d, err := readBundle(sh, name)
+func load(sh *shell.Shell, name string) (*policy.Document, []source.Example, error) {
+	if strings.HasSuffix(name, source.BundleExt) {
+		_, d, err := source.ReadBundle(sh, name)
 		return d, nil, err
 	}
-	return readSource(sh, name)
+	return source.Read(sh, name)
 }
 
-func (t *trial) report(examples []example) (*report, error) {
+func (t *trial) report(examples []source.Example) (*report, error) {
 	d := t.law.Document()
 	r := &report{Alias: d.Alias, Version: d.Version, Examples: []verdict{}, Probes: []verdict{}, Warnings: []remark{}}
 	for i := range examples {
@@ -122,7 +123,7 @@ func (t *trial) report(examples []example) (*report, error) {
 }
 
 // verdict decides an example and says what came of it.
-func (t *trial) verdict(x *example) (verdict, error) {
+func (t *trial) verdict(x *source.Example) (verdict, error) {
 	d, err := t.decide(x)
 	if err != nil {
 		return verdict{}, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
 )
 
 // run runs one policy command in JSON as at a time, and returns what it printed.
@@ -68,11 +69,11 @@ func written(t *testing.T, rules string, flags ...string) string {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if rules != "" {
-		if err := os.WriteFile(out+rulesExt, []byte(rules), 0o600); err != nil {
+		if err := os.WriteFile(out+source.RulesExt, []byte(rules), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return out + sourceExt
+	return out + source.Ext
 }
 
 func codes(t *testing.T, source string) []string {
@@ -223,15 +224,15 @@ func TestBundleBelongsTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var a, b bundle
+	var a, b source.Bundle
 	if json.Unmarshal(files[0], &a) != nil || json.Unmarshal(files[1], &b) != nil {
 		t.Fatal("bundles do not parse")
 	}
-	name := filepath.Join(t.TempDir(), "x"+bundleExt)
+	name := filepath.Join(t.TempDir(), "x"+source.BundleExt)
 	for _, x := range []struct {
-		bundle bundle
+		bundle source.Bundle
 		ok     bool
-	}{{a, true}, {bundle{a.Policy, b.Alias}, false}} {
+	}{{a, true}, {source.Bundle{Policy: a.Policy, Alias: b.Alias}, false}} {
 		text, err := canon.EncodeJSON(x.bundle)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/release"
 	"github.com/writhq/writ/policy"
@@ -80,7 +81,7 @@ func (t *trial) settle() {
 	from := t.at
 	for at := from; at < min(from+8*86400, t.law.Document().Expires); at += 3 * 3600 {
 		t.at = at
-		if slices.ContainsFunc(t.probes(), func(x example) bool {
+		if slices.ContainsFunc(t.probes(), func(x source.Example) bool {
 			d, err := t.decide(&x)
 			return err == nil && d.Permit
 		}) {
@@ -91,9 +92,9 @@ func (t *trial) settle() {
 }
 
 // probes returns operations that show where the policy's borders are.
-func (t *trial) probes() []example {
+func (t *trial) probes() []source.Example {
 	d := t.law.Document()
-	var out []example
+	var out []source.Example
 	for _, o := range d.Operations {
 		for _, action := range o.Actions {
 			method := strings.TrimPrefix(action, "http:")
@@ -103,20 +104,20 @@ func (t *trial) probes() []example {
 		}
 	}
 	all := paths(d.Rules)
-	other := example{Method: "DELETE", Path: all[0], Purpose: t.purposes()[0]}
+	other := source.Example{Method: "DELETE", Path: all[0], Purpose: t.purposes()[0]}
 	if _, declared := d.Operation("http:DELETE", d.Targets[0].ID); !declared {
 		out = append(out, other)
 	}
-	out = append(out, example{Method: strings.TrimPrefix(d.Operations[0].Actions[0], "http:"), Path: "/somewhere-else", Purpose: t.purposes()[0], Body: body(&d.Operations[0], nil), Form: form(&d.Operations[0], nil)})
+	out = append(out, source.Example{Method: strings.TrimPrefix(d.Operations[0].Actions[0], "http:"), Path: "/somewhere-else", Purpose: t.purposes()[0], Body: body(&d.Operations[0], nil), Form: form(&d.Operations[0], nil)})
 	return out[:min(len(out), maxProbes)]
 }
 
 // atPath returns the probes of one method at one path: those that some purpose
 // permits, at and beyond each bound; or one that none permits.
-func (t *trial) atPath(o *policy.Operation, method, p string) []example {
-	var out []example
+func (t *trial) atPath(o *policy.Operation, method, p string) []source.Example {
+	var out []source.Example
 	for _, purpose := range t.purposes() {
-		x := example{Method: method, Purpose: purpose}
+		x := source.Example{Method: method, Purpose: purpose}
 		t.fillIn(&x, o, p, nil)
 		d, err := t.decide(&x)
 		if err != nil || !d.Permit {
@@ -129,7 +130,7 @@ func (t *trial) atPath(o *policy.Operation, method, p string) []example {
 				continue
 			}
 			for _, v := range []int64{n, n + 1, -1} {
-				y := example{Method: method, Purpose: purpose}
+				y := source.Example{Method: method, Purpose: purpose}
 				t.fillIn(&y, o, p, map[string]string{name: strconv.FormatInt(v, 10)})
 				out = append(out, y)
 			}
@@ -148,7 +149,7 @@ func hasMember(o *policy.Operation, name string) bool {
 
 // fillIn gives x the path, and members as the rules want them, or of the declared
 // types; some override them.
-func (t *trial) fillIn(x *example, o *policy.Operation, p string, some map[string]string) {
+func (t *trial) fillIn(x *source.Example, o *policy.Operation, p string, some map[string]string) {
 	x.Path = p
 	set := wanted(t.law.Document().Rules)
 	maps.Copy(set, some)
@@ -288,7 +289,7 @@ func (t *trial) permitsNegative(o *policy.Operation, name string) bool {
 	for _, action := range o.Actions {
 		for _, p := range paths(t.law.Document().Rules) {
 			for _, purpose := range t.purposes() {
-				x := example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
+				x := source.Example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
 				t.fillIn(&x, o, p, map[string]string{name: "-1"})
 				if d, err := t.decide(&x); err == nil && (d.Permit || d.Denial.Code == op.QuotaExceeded) {
 					return true
@@ -316,7 +317,7 @@ func (t *trial) minting(probes []verdict) []remark {
 					continue
 				}
 				for _, purpose := range t.purposes() {
-					x := example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
+					x := source.Example{Method: strings.TrimPrefix(action, "http:"), Purpose: purpose}
 					t.fillIn(&x, o, p, nil)
 					if dec, err := t.decide(&x); err == nil && dec.Permit {
 						found[x.Method+" "+p] = true

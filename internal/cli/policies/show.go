@@ -9,34 +9,10 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
 )
-
-// find returns the document that name means: a source, a signed file, or the
-// policy in force of an alias.
-func find(ctx context.Context, sh *shell.Shell, name string) (d *policy.Document, id canon.Digest, err error) {
-	switch {
-	case strings.HasSuffix(name, sourceExt):
-		d, _, err = readSource(sh, name)
-		return d, id, err
-	case strings.HasSuffix(name, bundleExt):
-		x, d, err := readBundle(sh, name)
-		if err != nil {
-			return nil, id, err
-		}
-		return d, x.Policy.Digest(), nil
-	}
-	z, err := sh.Zone(ctx)
-	if err != nil {
-		return nil, id, err
-	}
-	p, ok := z.InForce(name)
-	if !ok {
-		return nil, id, shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", name)
-	}
-	return p.Document(), p.ID(), nil
-}
 
 func show(sh *shell.Shell) *cobra.Command {
 	return shell.Command{
@@ -46,7 +22,7 @@ func show(sh *shell.Shell) *cobra.Command {
 			if len(args) == 0 {
 				return list(ctx, sh)
 			}
-			d, id, err := find(ctx, sh, args[0])
+			d, id, err := source.Find(ctx, sh, args[0])
 			if err != nil {
 				return err
 			}
@@ -165,7 +141,7 @@ func diff(sh *shell.Shell) *cobra.Command {
 		Run: func(ctx context.Context, args []string) error {
 			var text [2][]string
 			for i, name := range args {
-				d, _, err := find(ctx, sh, name)
+				d, _, err := source.Find(ctx, sh, name)
 				if err != nil {
 					return err
 				}

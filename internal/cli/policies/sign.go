@@ -1,10 +1,11 @@
+// Package policies holds the commands on policies.
 package policies
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,9 +13,9 @@ import (
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
-	"github.com/writhq/writ/zone"
 )
 
 // Commands returns the commands of this package.
@@ -23,48 +24,9 @@ func Commands(sh *shell.Shell) []*cobra.Command {
 		newCommand(sh), check(sh), signCommand(sh), publish(sh), show(sh), diff(sh))}
 }
 
-// A bundle is a policy with the record that puts it in force: people sign both.
-type bundle struct {
-	Policy *sign.Envelope `json:"policy"`
-	Alias  *sign.Envelope `json:"alias"`
-}
-
-// readBundle returns the bundle in a file, and the document in it. Nothing of it
-// is verified but that the two belong together.
-func readBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error) {
-	b, err := sh.Read(name, shell.Signed)
-	if err != nil {
-		return nil, nil, err
-	}
-	var x bundle
-	if err := canon.DecodeJSON(bytes.TrimSpace(b), &x); err != nil {
-		return nil, nil, shell.Signed.Bad(name, err)
-	}
-	if x.Policy == nil || x.Alias == nil || x.Policy.PayloadType != policy.PayloadType || x.Alias.PayloadType != zone.AliasType {
-		return nil, nil, shell.Signed.Bad(name, errors.New("a policy and its alias record are needed"))
-	}
-	d, err := policy.Parse(x.Policy.Payload)
-	if err != nil {
-		return nil, nil, shell.Signed.Bad(name, err)
-	}
-	want, err := x.record(d)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !bytes.Equal(want.Payload, x.Alias.Payload) { //guard:R21 bundle-belongs-together
-		return nil, nil, shell.Fail("sign the policy's source anew", "%s: the alias record is for another policy", name)
-	}
-	return &x, d, nil
-}
-
-// record returns the unsigned record that puts the bundle's policy in force.
-func (x *bundle) record(d *policy.Document) (*sign.Envelope, error) {
-	return zone.NewEnvelope(zone.AliasType, zone.AliasRecord{Zone: d.Zone, Alias: d.Alias, Version: d.Version, Policy: x.Policy.Digest()})
-}
-
 // newBundle compiles a source.
-func newBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error) {
-	d, _, err := readSource(sh, name)
+func newBundle(sh *shell.Shell, name string) (*source.Bundle, *policy.Document, error) {
+	d, _, err := source.Read(sh, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,9 +34,34 @@ func newBundle(sh *shell.Shell, name string) (*bundle, *policy.Document, error) 
 	if err != nil {
 		return nil, nil, wrong(name, err)
 	}
-	x := &bundle{Policy: &sign.Envelope{PayloadType: policy.PayloadType, Payload: payload}}
-	x.Alias, err = x.record(d)
+	x := &source.Bundle{Policy: &sign.Envelope{PayloadType: policy.PayloadType, Payload: payload}}
+	x.Alias, err = x.Record(d)
 	return x, d, err
+}
+
+// compile returns the one byte form of d, after it was checked. A zone that the
+// source leaves out is the pinned root's.
+func compile(sh *shell.Shell, d *policy.Document) ([]byte, error) {
+	pin, _, err := sh.RootSetting()
+	if err != nil {
+		return nil, err
+	}
+	if d.Zone.IsZero() {
+		if d.Zone, err = sh.Pin(); err != nil {
+			return nil, err
+		}
+	}
+	if !pin.IsZero() && pin != d.Zone {
+		return nil, shell.Fail("correct zone in the source, or --root", "the policy is for another zone than the pinned root")
+	}
+	payload, err := canon.EncodeJSON(d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := policy.Parse(payload); err != nil {
+		return nil, err
+	}
+	return payload, nil
 }
 
 func signCommand(sh *shell.Shell) *cobra.Command {
@@ -84,12 +71,12 @@ func signCommand(sh *shell.Shell) *cobra.Command {
 		Long:    "The first person signs the source, which makes NAME.signed.json; the next ones sign that\nfile. Each signs both the policy and the record that puts it in force.",
 		Example: "  writ policy sign refunds.jsonc --key ana.key\n  writ policy sign refunds.signed.json --key bo.key", Args: cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
-			out := base(args[0]) + bundleExt
-			var x *bundle
+			out := source.Base(args[0]) + source.BundleExt
+			var x *source.Bundle
 			var d *policy.Document
 			var err error
-			if strings.HasSuffix(args[0], bundleExt) {
-				x, d, err = readBundle(sh, args[0])
+			if strings.HasSuffix(args[0], source.BundleExt) {
+				x, d, err = source.ReadBundle(sh, args[0])
 			} else {
 				if exists(out) {
 					return shell.Fail("writ policy sign "+out+" --key "+key+", or delete it if the source has changed", "%s is there already", out)
@@ -103,7 +90,7 @@ func signCommand(sh *shell.Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return x.sign(ctx, sh, signing{k, out, d})
+			return signBundle(ctx, sh, x, signing{k, out, d})
 		},
 	}.Cobra()
 	cmd.Flags().StringVar(&key, "key", "", "the person's key file")
@@ -116,7 +103,8 @@ type signing struct {
 	doc *policy.Document
 }
 
-func (x *bundle) sign(ctx context.Context, sh *shell.Shell, s signing) error {
+// signBundle signs both papers of x, and writes it.
+func signBundle(ctx context.Context, sh *shell.Shell, x *source.Bundle, s signing) error {
 	for _, e := range []*sign.Envelope{x.Policy, x.Alias} {
 		if err := e.Sign(s.key); err != nil {
 			return err
@@ -168,7 +156,7 @@ func publish(sh *shell.Shell) *cobra.Command {
 		Use: "publish FILE", Short: "Hand a signed policy in, and put it in force",
 		Example: "  writ policy publish refunds.signed.json --server writ/data/control.sock", Args: cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
-			x, d, err := readBundle(sh, args[0])
+			x, d, err := source.ReadBundle(sh, args[0])
 			if err != nil {
 				return err
 			}
@@ -195,4 +183,9 @@ func publish(sh *shell.Shell) *cobra.Command {
 			})
 		},
 	}.Cobra()
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

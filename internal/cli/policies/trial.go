@@ -9,6 +9,7 @@ import (
 
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/op"
 	ophttp "github.com/writhq/writ/op/http"
 	"github.com/writhq/writ/permit"
@@ -141,7 +142,7 @@ func (t *trial) issue(at int64) error {
 
 // decide decides an example, as a gate would: the mapper, then the policy. Limits
 // are reckoned, not counted.
-func (t *trial) decide(x *example) (permit.Decision, error) {
+func (t *trial) decide(x *source.Example) (permit.Decision, error) {
 	d := t.law.Document()
 	target := x.Target
 	if target == "" && len(d.Targets) > 0 {
@@ -155,7 +156,7 @@ func (t *trial) decide(x *example) (permit.Decision, error) {
 		q.Level = *x.Level
 	}
 	if x.At != "" {
-		at, err := when(x.At)
+		at, err := source.When(x.At)
 		if err != nil {
 			return permit.Decision{}, fmt.Errorf("at: %w", err)
 		}
@@ -175,7 +176,7 @@ func (t *trial) decide(x *example) (permit.Decision, error) {
 	if x.Region == "" {
 		q.Region = to.Region
 	}
-	o, err := x.operation(to, &decl.Declaration)
+	o, err := operation(x, to, &decl.Declaration)
 	if err != nil {
 		return permit.Decision{Denial: ophttp.Deny(err)}, nil
 	}
@@ -192,7 +193,7 @@ func group(d *policy.Document) string {
 }
 
 // operation maps the example as the gateway would map its bytes.
-func (x *example) operation(to *policy.Target, decl *op.Declaration) (*op.Operation, error) {
+func operation(x *source.Example, to *policy.Target, decl *op.Declaration) (*op.Operation, error) {
 	w := ophttp.Wire{Method: x.Method, Target: to.ID, Origin: to.Origin}
 	w.RawPath, w.RawQuery, _ = strings.Cut(x.Path, "?")
 	switch {

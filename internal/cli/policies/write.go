@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/policy"
 )
 
@@ -35,24 +36,24 @@ var notes = map[string]string{
 
 // writeSource writes a policy as a source: JSON with comments, and the rules.
 func writeSource(sh *shell.Shell, out string, d *policy.Document) error {
-	b, err := renderSource(d, filepath.Base(out)+rulesExt)
+	b, err := renderSource(d, filepath.Base(out)+source.RulesExt)
 	if err != nil {
 		return err
 	}
-	if err := shell.WriteNew(out+sourceExt, b, 0o644); err != nil {
+	if err := shell.WriteNew(out+source.Ext, b, 0o644); err != nil {
 		return err
 	}
-	head := fmt.Sprintf("// The rules of %s. See https://docs.cedarpolicy.com for the language, and\n// writ policy check %s%s for what they decide.\n\n", d.Alias, filepath.Base(out), sourceExt)
+	head := fmt.Sprintf("// The rules of %s. See https://docs.cedarpolicy.com for the language, and\n// writ policy check %s%s for what they decide.\n\n", d.Alias, filepath.Base(out), source.Ext)
 	rules := strings.TrimRight(d.Rules, "\n") + "\n"
 	if !strings.HasPrefix(rules, "// The rules of ") {
 		rules = head + rules
 	}
-	if err := shell.WriteNew(out+rulesExt, []byte(rules), 0o644); err != nil {
+	if err := shell.WriteNew(out+source.RulesExt, []byte(rules), 0o644); err != nil {
 		return err
 	}
-	return sh.Result(map[string]string{"source": out + sourceExt, "rules": out + rulesExt}, func() {
-		sh.Say("%s%s and %s%s: %s version %d, to read and edit", out, sourceExt, out, rulesExt, d.Alias, d.Version)
-		sh.Say("next: writ policy check %s%s, then writ policy sign %s%s --key NAME.key", out, sourceExt, out, sourceExt)
+	return sh.Result(map[string]string{"source": out + source.Ext, "rules": out + source.RulesExt}, func() {
+		sh.Say("%s%s and %s%s: %s version %d, to read and edit", out, source.Ext, out, source.RulesExt, d.Alias, d.Version)
+		sh.Say("next: writ policy check %s%s, then writ policy sign %s%s --key NAME.key", out, source.Ext, out, source.Ext)
 	})
 }
 

@@ -1,12 +1,13 @@
-// Package policies holds the commands on policies.
-package policies
+// Package source reads policies out of files: sources, as people write them, and
+// signed files.
+package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,10 +18,11 @@ import (
 	"github.com/writhq/writ/policy"
 )
 
+// What the names of files end in.
 const (
-	sourceExt = ".jsonc"
-	rulesExt  = ".cedar"
-	bundleExt = ".signed.json"
+	Ext       = ".jsonc"
+	RulesExt  = ".cedar"
+	BundleExt = ".signed.json"
 )
 
 // A source is a policy as people write it: its fields in JSON, in which a line
@@ -31,11 +33,11 @@ type source struct {
 	Rules     string    `json:"rules"`      // file, relative to this one
 	NotBefore string    `json:"not_before"` // RFC 3339, or a date
 	Expires   string    `json:"expires"`    // likewise
-	Examples  []example `json:"examples,omitempty"`
+	Examples  []Example `json:"examples,omitempty"`
 }
 
-// An example is one operation with what is expected of it.
-type example struct {
+// An Example is one operation with what is expected of it.
+type Example struct {
 	Say         string            `json:"say"`
 	Method      string            `json:"method"`
 	Path        string            `json:"path"` // with the query
@@ -50,15 +52,15 @@ type example struct {
 	Expectation string            `json:"expect"`           // permit, or the code of a denial
 }
 
-// readSource returns the policy in a source file, without a zone.
-func readSource(sh *shell.Shell, name string) (*policy.Document, []example, error) {
+// Read returns the policy in a source file, without a zone, and its examples.
+func Read(sh *shell.Shell, name string) (*policy.Document, []Example, error) {
 	b, err := sh.Read(name, shell.Source)
 	if err != nil {
 		return nil, nil, err
 	}
 	var s source
-	if filepath.Ext(name) == rulesExt {
-		return nil, nil, shell.Fail("writ policy check "+base(name)+sourceExt, "%s holds rules; the policy is the file that names them", name)
+	if filepath.Ext(name) == RulesExt {
+		return nil, nil, shell.Fail("writ policy check "+Base(name)+Ext, "%s holds rules; the policy is the file that names them", name)
 	}
 	if err := shell.DecodeJSON(withoutComments(b), &s); err != nil {
 		return nil, nil, shell.Source.Bad(name, err)
@@ -68,17 +70,17 @@ func readSource(sh *shell.Shell, name string) (*policy.Document, []example, erro
 		doc.Secrets = []policy.Secret{} // a policy for a target that takes none
 	}
 	if s.Rules == "" {
-		return nil, nil, shell.Source.Bad(name, errors.New("rules: name the file with the rules, such as NAME"+rulesExt))
+		return nil, nil, shell.Source.Bad(name, errors.New("rules: name the file with the rules, such as NAME"+RulesExt))
 	}
 	rules, err := sh.Read(filepath.Join(filepath.Dir(name), s.Rules), shell.Rules)
 	if err != nil {
 		return nil, nil, err
 	}
 	doc.Rules = string(rules)
-	if doc.NotBefore, err = when(s.NotBefore); err != nil {
+	if doc.NotBefore, err = When(s.NotBefore); err != nil {
 		return nil, nil, shell.Source.Bad(name, fmt.Errorf("not_before: %w", err))
 	}
-	if doc.Expires, err = when(s.Expires); err != nil {
+	if doc.Expires, err = When(s.Expires); err != nil {
 		return nil, nil, shell.Source.Bad(name, fmt.Errorf("expires: %w", err))
 	}
 	return &doc, s.Examples, nil
@@ -95,8 +97,8 @@ func withoutComments(b []byte) []byte {
 	return bytes.Join(lines, []byte("\n"))
 }
 
-// when returns a date, or a date and time, in Unix seconds.
-func when(s string) (int64, error) {
+// When returns a date, or a date and time, in Unix seconds.
+func When(s string) (int64, error) {
 	for _, form := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(form, s); err == nil {
 			return t.Unix(), nil
@@ -105,40 +107,35 @@ func when(s string) (int64, error) {
 	return 0, errors.New("want a date such as 2027-01-31, or with a time 2027-01-31T08:00:00Z")
 }
 
-// compile returns the one byte form of d, after it was checked. A zone that the
-// source leaves out is the pinned root's.
-func compile(sh *shell.Shell, d *policy.Document) ([]byte, error) {
-	pin, _, err := sh.RootSetting()
-	if err != nil {
-		return nil, err
-	}
-	if d.Zone.IsZero() {
-		if d.Zone, err = sh.Pin(); err != nil {
-			return nil, err
-		}
-	}
-	if !pin.IsZero() && pin != d.Zone {
-		return nil, shell.Fail("correct zone in the source, or --root", "the policy is for another zone than the pinned root")
-	}
-	payload, err := canon.EncodeJSON(d)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := policy.Parse(payload); err != nil {
-		return nil, err
-	}
-	return payload, nil
-}
-
-// base returns a file's name without what says its kind.
-func base(name string) string {
-	for _, ext := range []string{sourceExt, rulesExt, bundleExt} {
+// Base returns a file's name without what says its kind.
+func Base(name string) string {
+	for _, ext := range []string{Ext, RulesExt, BundleExt} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	return name
 }
 
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
+// Find returns the document that name means: a source, a signed file, or the
+// policy in force of an alias.
+func Find(ctx context.Context, sh *shell.Shell, name string) (d *policy.Document, id canon.Digest, err error) {
+	switch {
+	case strings.HasSuffix(name, Ext):
+		d, _, err = Read(sh, name)
+		return d, id, err
+	case strings.HasSuffix(name, BundleExt):
+		x, d, err := ReadBundle(sh, name)
+		if err != nil {
+			return nil, id, err
+		}
+		return d, x.Policy.Digest(), nil
+	}
+	z, err := sh.Zone(ctx)
+	if err != nil {
+		return nil, id, err
+	}
+	p, ok := z.InForce(name)
+	if !ok {
+		return nil, id, shell.Fail("writ policy show lists the policies that are", "no policy is in force for %s", name)
+	}
+	return p.Document(), p.ID(), nil
 }
