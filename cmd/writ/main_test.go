@@ -293,6 +293,8 @@ func TestRestore(t *testing.T) { story(t, "restore") }
 // guard: client-root-pin, client-pin-named, node-in-root
 func TestHostileServer(t *testing.T) { story(t, "hostile") }
 
+func TestGrants(t *testing.T) { story(t, "pg") }
+
 func TestDoctor(t *testing.T) { story(t, "doctor") }
 
 // guard: wrapped-authentic
@@ -403,7 +405,7 @@ CREATE ROLE app LOGIN PASSWORD '%s'; GRANT SELECT ON orders TO app`, realKey))
 // A story that is not told would show nothing.
 func TestEveryStoryIsTold(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) != 12 {
+	if err != nil || len(files) != 13 {
 		t.Fatalf("%d stories, %v", len(files), err)
 	}
 }

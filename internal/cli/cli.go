@@ -22,6 +22,7 @@ import (
 	"github.com/writhq/writ/internal/cli/machine"
 	"github.com/writhq/writ/internal/cli/people"
 	"github.com/writhq/writ/internal/cli/policies"
+	"github.com/writhq/writ/internal/cli/postgres"
 	"github.com/writhq/writ/internal/cli/records"
 	"github.com/writhq/writ/internal/cli/secrets"
 	"github.com/writhq/writ/internal/cli/shell"
@@ -87,7 +88,7 @@ func command(sh *shell.Shell) *cobra.Command {
 	sh.Flags(root)
 	root.AddCommand(demoCommand(sh), version(sh))
 	for _, room := range []func(*shell.Shell) []*cobra.Command{
-		machine.Commands, people.Commands, policies.Commands, secrets.Commands, credentials.Commands, records.Commands,
+		machine.Commands, people.Commands, policies.Commands, secrets.Commands, credentials.Commands, postgres.Commands, records.Commands,
 	} {
 		root.AddCommand(room(sh)...)
 	}

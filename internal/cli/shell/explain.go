@@ -13,12 +13,13 @@ import (
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/holder/pg"
 	"github.com/writhq/writ/internal/identity"
+	"github.com/writhq/writ/internal/pgrole"
 	"github.com/writhq/writ/internal/server"
 )
 
 // own are errors of packages, which say nothing to people.
 var own = []error{
-	ErrShell, server.ErrServer, pg.ErrRelay, identity.ErrKeyFile, identity.ErrNobody, identity.ErrIdentity,
+	ErrShell, server.ErrServer, pg.ErrRelay, identity.ErrKeyFile, identity.ErrNobody, identity.ErrIdentity, pgrole.ErrRole,
 	errors.New("custody: keyring"), errors.New("custody"), errors.New("store"), errors.New("file under a passphrase"),
 }
 
