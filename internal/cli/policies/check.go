@@ -32,7 +32,7 @@ type verdict struct {
 
 // A remark is something that is allowed, and is probably not meant.
 type remark struct {
-	Code string `json:"code"` // lower-bound, minting, private, response-header, release, expired
+	Code string `json:"code"` // lower-bound, minting, private, response-header, release, expired, no-where, rows, packing
 	Text string `json:"text"`
 	Next string `json:"next"`
 }
@@ -132,6 +132,9 @@ func (t *trial) verdict(x *source.Example) (verdict, error) {
 		Say: x.Say, Action: "http:" + x.Method, Path: x.Path, Body: string(x.Body) + x.Form, Purpose: x.Purpose,
 		Decision: outcome(&d), Expected: x.Expectation,
 	}
+	if x.SQL != nil {
+		v.Action, v.Path = x.SQL.Action(), x.SQL.String()
+	}
 	for _, l := range d.Ruling.Layers {
 		v.Rules = append(v.Rules, l.Rules...)
 	}
@@ -177,7 +180,7 @@ func (v *verdict) line() string {
 	if v.Decision == "permit" {
 		mark = "yes"
 	}
-	what := strings.TrimPrefix(v.Action, "http:") + " " + v.Path
+	what := strings.TrimSpace(strings.TrimPrefix(v.Action, "http:") + " " + v.Path)
 	if v.Body != "" {
 		what += " " + v.Body
 	}

@@ -47,9 +47,12 @@ func newCommand(sh *shell.Shell) *cobra.Command {
 	cmd := shell.Command{
 		Use: "new", Short: "Write a policy to start from: NAME.jsonc with comments, and NAME.cedar with its rules",
 		Long: "Writes a policy from flags or a file of answers. Each --allow becomes a rule:\n\n  METHOD PATH [MEMBER:TYPE[<=MAX][>=MIN]]… [for PURPOSE]\n\n" +
-			"PATH may end in *. Members are of the query for GET and DELETE, else of the JSON body. An\nupper bound brings the lower bound 0 with it. Types: int, decimal, string, bool, set, any.\n\n" + injectHelp(),
+			"PATH may end in *. Members are of the query for GET and DELETE, else of the JSON body. An\nupper bound brings the lower bound 0 with it. Types: int, decimal, string, bool, set, any.\n\nOf a database it is\n\n" +
+			"  SELECT, INSERT or UPDATE TABLE COLUMN,… or *, or DELETE TABLE [for PURPOSE]\n\nwith TABLE as schema.name. UPDATE and DELETE also take a SELECT of the columns in their WHERE.\n\n" + injectHelp(),
 		Example: "  writ policy new --alias payments/refunds --origin https://api.example.com --target orders \\\n    --secret orders-key --signers 2:ana,bo --sealers 1:sam --issuer iris=svc/* \\\n" +
 			"    --purpose 'refund=Return money' --purpose 'support=Answer a customer' \\\n    --allow 'GET /orders/*' --allow 'POST /refunds order:string amount:int<=5000 for refund' --out refunds\n" +
+			"  writ policy new --alias shop/reports --origin postgres://db.example:5432/shop --target shop --secret shop-db \\\n    --inject password:app " +
+			"--signers 2:ana,bo --sealers 1:sam --issuer iris=svc/* --allow 'SELECT public.orders id,total' --out reports\n" +
 			"  writ policy new --after payments/refunds --out refunds-2      (a successor, to edit)",
 		Run: func(ctx context.Context, _ []string) error {
 			if out == "" {
@@ -85,7 +88,7 @@ func newCommand(sh *shell.Shell) *cobra.Command {
 func (o *options) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Alias, "alias", "", "name of the line of policies, such as payments/refunds")
-	f.StringVar(&o.Origin, "origin", "", "where the API is: https://host[:port]")
+	f.StringVar(&o.Origin, "origin", "", "where the API is, https://host[:port], or the database, postgres://host[:port]/name")
 	f.StringVar(&o.Target, "target", o.Target, "name of the API in paths of the gate: /t/TARGET/…")
 	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key (SubjectPublicKeyInfo), instead of an authority")
 	f.BoolVar(&o.Private, "private", false, "the API may be on a private network")
@@ -98,7 +101,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringVar(&o.Sealers, "sealers", "", "who vouches for the secret: THRESHOLD:NAME,…")
 	f.StringArrayVar(&o.Issuers, "issuer", nil, "who grants to whom: NAME=SUBJECT,… such as iris=svc/*")
 	f.StringArrayVar(&o.Purposes, "purpose", nil, "ID=TEXT")
-	f.StringArrayVar(&o.Allow, "allow", nil, "METHOD PATH [MEMBER:TYPE[<=MAX]]… [for PURPOSE]")
+	f.StringArrayVar(&o.Allow, "allow", nil, "METHOD PATH [MEMBER:TYPE[<=MAX]]…, or VERB TABLE [COLUMN,…]; then [for PURPOSE]")
 	f.StringArrayVar(&o.Quotas, "quota", nil, "ID=LIMIT/WINDOW/PER[/AMOUNT], such as per-day=100/24h/subject")
 	f.IntVar(&o.Days, "days", o.Days, "days until it expires")
 }
@@ -168,7 +171,7 @@ func quorum(flag, s string) (q sign.Quorum, err error) {
 
 // document returns the policy that the options describe.
 func (o *options) document(now time.Time) (*policy.Document, error) {
-	if o.Alias == "" || o.Origin == "" || len(o.Allow) == 0 {
+	if o.Alias == "" || o.Origin == "" || len(o.Allow) == 0 && !o.database() {
 		return nil, shell.Usage("--alias, --origin and at least one --allow are needed; see writ policy new --help")
 	}
 	signers, err := quorum("signers", o.Signers)
@@ -199,7 +202,12 @@ func (o *options) document(now time.Time) (*policy.Document, error) {
 	if len(d.Delegation.Issuers) == 0 {
 		return nil, shell.Usage("--issuer is needed: who may issue credentials, and for whom")
 	}
-	for _, fill := range []func(*policy.Document) error{o.target, o.operations, o.quotas} {
+	operations := o.operations
+	if o.database() {
+		d.Language.Mappers, d.Pop.Default = map[string]int{"sql": 1}, op.Channel
+		operations = o.statements
+	}
+	for _, fill := range []func(*policy.Document) error{o.target, operations, o.quotas} {
 		if err := fill(d); err != nil {
 			return nil, err
 		}
@@ -215,7 +223,10 @@ func (o *options) document(now time.Time) (*policy.Document, error) {
 // target adds where the secret goes and who vouches for it.
 func (o *options) target(d *policy.Document) error {
 	t := policy.Target{ID: o.Target, Kind: "http", Origin: o.Origin, Pins: o.Pins, Private: o.Private, Region: o.Region}
-	in, way, err := parseInject(o.Inject)
+	if o.database() {
+		t.Kind = "postgres"
+	}
+	in, way, err := parseInject(o.Inject, t.Kind)
 	if err != nil {
 		return err
 	}

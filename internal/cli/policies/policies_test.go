@@ -277,7 +277,7 @@ func TestEveryInjection(t *testing.T) {
 		}
 	}
 	for _, wrong := range []string{"body:x", "header", "none:x", "basic:a:b", "client_certificate:x", ""} {
-		if _, _, err := parseInject(wrong); !errors.Is(err, shell.ErrUsage) {
+		if _, _, err := parseInject(wrong, "http"); !errors.Is(err, shell.ErrUsage) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}

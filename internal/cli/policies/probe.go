@@ -96,12 +96,19 @@ func (t *trial) probes() []source.Example {
 	d := t.law.Document()
 	var out []source.Example
 	for _, o := range d.Operations {
+		if o.Type == "sql" {
+			out = append(out, t.statements(&o)...)
+			continue
+		}
 		for _, action := range o.Actions {
 			method := strings.TrimPrefix(action, "http:")
 			for _, p := range paths(d.Rules) {
 				out = append(out, t.atPath(&o, method, p)...)
 			}
 		}
+	}
+	if !slices.ContainsFunc(d.Operations, func(o policy.Operation) bool { return o.Type != "sql" }) {
+		return out[:min(len(out), maxProbes)]
 	}
 	all := paths(d.Rules)
 	other := source.Example{Method: "DELETE", Path: all[0], Purpose: t.purposes()[0]}
@@ -231,6 +238,7 @@ func (t *trial) warnings(probes []verdict) []remark {
 	out = append(out, t.lowerBounds()...)
 	out = append(out, t.minting(probes)...)
 	out = append(out, t.private()...)
+	out = append(out, t.wide()...)
 	for _, o := range t.law.Document().Operations {
 		if slices.Contains(o.Actions, release.Action) {
 			out = append(out, remark{"release", "a secret may be given out in the clear: nothing governs it from then on (R61)", "take the operation out, unless it is meant; receipts mark each release"})

@@ -125,6 +125,14 @@ func members(o *policy.Operation) string {
 			out = append(out, "body "+m.Path+" ("+m.Type+")")
 		}
 	}
+	if o.SQL != nil {
+		for _, r := range o.SQL.Relations {
+			out = append(out, r.Name)
+		}
+		for _, s := range o.SQL.Statements {
+			out = append(out, "statement "+s.ID)
+		}
+	}
 	for _, h := range o.Headers {
 		out = append(out, "header "+h)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/op"
 	ophttp "github.com/writhq/writ/op/http"
+	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/permit"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
@@ -142,7 +143,7 @@ func (t *trial) issue(at int64) error {
 
 // decide decides an example, as a gate would: the mapper, then the policy. Limits
 // are reckoned, not counted.
-func (t *trial) decide(x *source.Example) (permit.Decision, error) {
+func (t *trial) decide(x *source.Example) (_ permit.Decision, err error) {
 	d := t.law.Document()
 	target := x.Target
 	if target == "" && len(d.Targets) > 0 {
@@ -151,6 +152,9 @@ func (t *trial) decide(x *source.Example) (permit.Decision, error) {
 	q := policy.Question{
 		Subject: t.chain.Grant.Subject, Actor: t.chain.Holder().ID().String(), Action: "http:" + x.Method, Target: target,
 		Purpose: x.Purpose, Level: op.Signed, Region: x.Region, Group: group(d), At: t.at,
+	}
+	if x.SQL != nil {
+		q.Action, q.Level = x.SQL.Action(), op.Channel // a client's certificate
 	}
 	if x.Level != nil {
 		q.Level = *x.Level
@@ -167,7 +171,7 @@ func (t *trial) decide(x *source.Example) (permit.Decision, error) {
 	}
 	decl, ok := d.Operation(q.Action, target)
 	if !ok {
-		return permit.Decision{Denial: op.Deny(op.NotDeclared, "the method on this target is not among the policy's operations")}, nil
+		return permit.Decision{Denial: op.Deny(op.NotDeclared, "the action on this target is not among the policy's operations")}, nil
 	}
 	to, ok := d.Target(target)
 	if !ok {
@@ -176,11 +180,16 @@ func (t *trial) decide(x *source.Example) (permit.Decision, error) {
 	if x.Region == "" {
 		q.Region = to.Region
 	}
-	o, err := operation(x, to, &decl.Declaration)
-	if err != nil {
+	if x.SQL != nil {
+		if q.Operation, err = x.SQL.Operation(target); err != nil {
+			return permit.Decision{}, fmt.Errorf("sql: %w", err)
+		}
+		if _, err := (sql.Mapper{}).View(q.Operation, &decl.Declaration); err != nil {
+			return permit.Decision{Denial: op.Deny(op.NotDeclared, err.Error())}, nil
+		}
+	} else if q.Operation, err = operation(x, to, &decl.Declaration); err != nil {
 		return permit.Decision{Denial: ophttp.Deny(err)}, nil
 	}
-	q.Operation = o
 	return permit.Decide(t.law, t.chain, &q), nil
 }
 

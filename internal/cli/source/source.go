@@ -39,8 +39,9 @@ type source struct {
 // An Example is one operation with what is expected of it.
 type Example struct {
 	Say         string            `json:"say"`
-	Method      string            `json:"method"`
-	Path        string            `json:"path"` // with the query
+	Method      string            `json:"method,omitempty"`
+	Path        string            `json:"path,omitempty"` // with the query
+	SQL         *SQL              `json:"sql,omitempty"`  // a statement instead of a request
 	Target      string            `json:"target,omitempty"`
 	Headers     map[string]string `json:"headers,omitempty"`
 	Body        json.RawMessage   `json:"body,omitempty"` // JSON

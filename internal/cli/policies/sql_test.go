@@ -1,0 +1,114 @@
+package policies
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/cli/source"
+)
+
+// database writes a policy for a database by policy new and returns its source.
+func database(t *testing.T, flags ...string) (name string, err error) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "p")
+	args := []string{"new", "--alias", "a/b", "--origin", "postgres://db.example:5432/shop", "--target", "shop", "--signers", "1:ana", "--sealers", "1:sam", "--issuer", "iris=svc/*",
+		"--purpose", "x=Why", "--purpose", "y=Why else", "--inject", "password:app", "--out", out}
+	_, err = run(t, now, append(args, flags...)...)
+	return out + source.Ext, err
+}
+
+// What policy new writes for a database, policy check accepts without a warning, and
+// decides as it says.
+func TestNewDatabase(t *testing.T) {
+	t.Parallel()
+	for _, allow := range [][]string{
+		nil, {"SELECT public.orders *"}, {"SELECT public.orders id,total for x", "UPDATE public.orders total for x", "DELETE public.log"},
+		{"INSERT public.log line for x", "SELECT public.orders * for y"},
+	} {
+		var flags []string
+		for _, a := range allow {
+			flags = append(flags, "--allow", a)
+		}
+		name, err := database(t, flags...)
+		if err != nil {
+			t.Fatalf("%q: %v", allow, err)
+		}
+		if got := codes(t, name); len(got) > 0 {
+			t.Errorf("%q: warnings %v", allow, got)
+		}
+		text, err := say(t, "check", name)
+		if err != nil || !strings.Contains(text, "yes  sql:connect") || strings.Contains(text, "%!") {
+			t.Errorf("%q: %v\n%s", allow, err, text)
+		}
+		for _, a := range allow {
+			verb, _, _ := strings.Cut(strings.ToLower(a), " ")
+			if !strings.Contains(text, "yes  sql:"+verb) {
+				t.Errorf("%q: no %s is permitted in\n%s", allow, verb, text)
+			}
+		}
+		if strings.Contains(text, "yes  sql:update update public.orders.total; without WHERE") || strings.Contains(text, "yes  sql:select read public.somewhere_else") {
+			t.Errorf("%q permits what it must not:\n%s", allow, text)
+		}
+	}
+	for how, goes := range map[string]string{"md5:app": "by MD5", "client_certificate:app": "user app's certificate"} {
+		name, err := database(t, "--inject", how)
+		if text, showErr := say(t, "show", name); err != nil || showErr != nil || !strings.Contains(text, goes) {
+			t.Errorf("%s: %v, %v\n%s", how, err, showErr, text)
+		}
+	}
+}
+
+// What policy new cannot make for a database is refused, with what is wanted.
+func TestNewDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{
+		{"--allow", "GET /orders"}, {"--allow", "SELECT orders *"}, {"--allow", "DELETE public.a x"}, {"--allow", "SELECT public.a"}, {"--allow", "SELECT public.a * for z"},
+		{"--allow", "SELECT public.a x", "--allow", "SELECT public.a y"}, {"--allow", "SELECT public.a x for x", "--allow", "UPDATE public.a y for y"},
+		{"--inject", "header:x-api-key"}, {"--inject", "none"}, {"--inject", "password"},
+	} {
+		if _, err := database(t, flags...); !errors.Is(err, shell.ErrUsage) {
+			t.Errorf("%q: %v", flags, err)
+		}
+	}
+}
+
+// Statements on everything at once are warned of, where they are really permitted.
+func TestWarnsOfWide(t *testing.T) {
+	t.Parallel()
+	const open = `@id("r") permit (principal, action, resource);`
+	name, err := database(t, "--allow", "UPDATE public.orders total", "--allow", "DELETE public.log", "--allow", "SELECT public.orders *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := strings.TrimSuffix(name, source.Ext) + source.RulesExt
+	if err := os.WriteFile(rules, []byte(open), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := codes(t, name); !slices.Equal(got, []string{"no-where", "no-where"}) {
+		t.Errorf("an UPDATE and a DELETE of all rows: %v", got)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for change, want := range map[[2]string]string{
+		{`"max_rows": 1000,`, ``}:       "rows",
+		{`"@aggregates"`, `"@packing"`}: "packing",
+	} {
+		changed := strings.ReplaceAll(string(b), change[0], change[1]) // in the note too
+		if changed == string(b) {
+			t.Fatalf("%q is not in it", change[0])
+		}
+		if err := os.WriteFile(name, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := codes(t, name); !slices.Contains(got, want) {
+			t.Errorf("%q: %v, want %s", change, got, want)
+		}
+	}
+}
