@@ -16,7 +16,7 @@ import (
 // Commands returns the commands of this package.
 func Commands(sh *shell.Shell) []*cobra.Command {
 	return []*cobra.Command{
-		shell.Group("key", "Keys of people, services and agents", keyNew(sh), keyShow(sh), keyPassphrase(sh)),
+		shell.Group("key", "Keys of people, services and agents", keyNew(sh), keyShow(sh), keyPassphrase(sh), keyTLS(sh)),
 		shell.Group("root", "The root: who may do what in a zone", rootNew(sh), rootSign(sh), rootShow(sh), rootPublish(sh)),
 	}
 }
