@@ -91,6 +91,7 @@ type visitor struct {
 
 	plain bool     // what is read now is returned as it is
 	shown []output // columns that the statement returns
+	row   string   // of settings, that the query reads; see [sqltree.SettingRow]
 }
 
 // table returns the relation that r names, with its entry, and qualifies r.

@@ -10,9 +10,7 @@ import (
 	"github.com/writhq/writ/op/sql"
 )
 
-// setPath counts SET search_path, and has it say where the server's own schema and the
-// temporary one stand: first, where it is not named, and last. A change that ends with
-// its transaction is denied: what is looked for where would end unseen.
+// setPath counts SET search_path. A change that ends with its transaction is denied.
 func (v *visitor) setPath(n *pg.VariableSetStmt) {
 	if n.IsLocal {
 		deny("SET LOCAL search_path: set it for the session")
@@ -44,14 +42,16 @@ func (v *visitor) newPath(path []string) []string {
 	return path
 }
 
-// configured counts set_config: the setting is named by a literal, and what it is set
-// to is seen where that is one.
+// configured counts set_config, of a setting that is named by a literal.
 func (v *visitor) configured(c *pg.FuncCall) {
-	name, value := c.Args[0].GetAConst().GetSval(), c.Args[1].GetAConst().GetSval()
-	if name == nil || v.set != nil { //guard:A17 set-config-named
+	name, value := c.Args[0].GetAConst().GetSval().GetSval(), c.Args[1].GetAConst().GetSval()
+	if sqltree.IsName(c.Args[0]) {
+		name = v.row
+	}
+	if name == "" || v.set != nil { //guard:A17 set-config-named
 		deny("set_config of a setting that is not named by a literal, or of two")
 	}
-	n := strings.ToLower(name.Sval)
+	n := strings.ToLower(name)
 	if n == "search_path" {
 		v.configuredPath(c, value)
 		return
@@ -68,12 +68,9 @@ func (v *visitor) configuredPath(c *pg.FuncCall, value *pg.String) {
 		local = t.Arg.GetAConst()
 	}
 	plain := local.GetBoolval() != nil && !local.GetBoolval().GetBoolval() || local.GetSval().GetSval() == "f"
-	if value == nil || !plain {
-		deny("set_config of search_path: want a literal, for the session")
-	}
-	path, ok := sqltree.SplitPath(value.Sval)
-	if !ok {
-		deny("set_config of search_path: want plain names")
+	path, ok := sqltree.SplitPath(value.GetSval())
+	if value == nil || !plain || !ok {
+		deny("set_config of search_path: want plain names in a literal, for the session")
 	}
 	value.Sval = sqltree.QuotePath(v.newPath(path))
 }

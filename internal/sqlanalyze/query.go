@@ -44,6 +44,8 @@ func (v *visitor) queryTold(q *pg.SelectStmt, outer *scope, tell func([]string))
 
 func (v *visitor) plainSelect(q *pg.SelectStmt, s *scope) []string {
 	v.from(q.FromClause, s)
+	defer func(before string) { v.row = before }(v.row)
+	v.row = sqltree.SettingRow(q)
 	top := s.outer == nil
 	columns := v.targets(q.TargetList, s, top)
 	v.expr(q.WhereClause, s)

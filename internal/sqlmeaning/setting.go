@@ -29,6 +29,9 @@ func Path(ctx context.Context, q sqlcatalog.Querier) ([]string, error) {
 	if err != nil || len(rows) != 1 || len(rows[0]) != 1 {
 		return nil, fmt.Errorf("%w: search path: %w", sqlcatalog.ErrCatalog, err)
 	}
+	if s := rows[0][0]; s == "" || s == `""` {
+		return nil, nil
+	}
 	path, ok := sqltree.SplitPath(rows[0][0])
 	if n := len(path) - 1; !ok || n < 1 || path[n] != "pg_temp" || slices.Index(path, "pg_temp") != n || !slices.Contains(path, "pg_catalog") { //guard:A17 path-as-told
 		return nil, fmt.Errorf("%w: the search path is not as it was told: %q", sqlcatalog.ErrCatalog, rows[0][0])

@@ -6,8 +6,13 @@ import (
 )
 
 // Around returns a search path as the server is told it: with its own schema first,
-// where that is not named, and temporary tables last, which else come first.
+// where that is not named, and temporary tables last, which else come first. Of no
+// schema at all it is told so: every name is qualified, and operators of temporary
+// schemas are never found.
 func Around(path []string) []string {
+	if len(path) == 0 {
+		return []string{""}
+	}
 	if !slices.Contains(path, "pg_catalog") {
 		path = append([]string{"pg_catalog"}, path...)
 	}

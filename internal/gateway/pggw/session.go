@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -70,7 +71,7 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
 	x.up, x.ctx, x.names = up, ctx, newNames()
-	x.key = sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name}
+	x.key = sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name, Path: strings.Join(x.path, "\x00")}
 	x.server = x.servers.Get(x.key)
 	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
 		return x.cut(ctx)

@@ -1,0 +1,70 @@
+package pggw_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/writhq/writ/internal/testkit"
+	"github.com/writhq/writ/internal/testpg"
+	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/policy"
+)
+
+// dumps lets pg_dump of version 15 do its work: what introspection does not have of
+// catalogs stands by name.
+func dumps(d *policy.Document) {
+	o := &d.Operations[1]
+	o.Actions = append(o.Actions, "sql:lock")
+	s := o.SQL
+	s.Introspection = true
+	s.Settings = append(s.Settings, "search_path", "row_security", "synchronize_seqscans", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "restrict_nonsystem_relation_kind")
+	s.Functions = append(s.Functions, "pg_catalog.set_config", "pg_catalog.pg_options_to_table", "@packing")
+	for _, r := range []string{"pg_catalog.pg_settings", "pg_catalog.pg_largeobject_metadata", "pg_catalog.pg_subscription", "pg_catalog.pg_foreign_table", "pg_catalog.pg_foreign_server", "pg_catalog.pg_foreign_data_wrapper", "pg_catalog.pg_attribute", "public.items_id_seq"} {
+		s.Relations = append(s.Relations, op.SQLRelation{Name: r, Read: []string{"*"}})
+	}
+	for i := range s.Relations[:3] {
+		s.Relations[i].Read, s.Relations[i].Lock = []string{"*"}, true
+	}
+	s.Relations = append(s.Relations, op.SQLRelation{Name: "public.items", Read: []string{"*"}, Lock: true}, op.SQLRelation{Name: "public.cheap", Read: []string{"*"}, Lock: true})
+	d.Rules += `@id("lock") permit (principal, action in [Action::"sql:lock"], resource);`
+}
+
+// TestDump has pg_dump make through the gate what it makes at the server.
+//
+// SPEC SQL-13, PGGW-11
+func TestDump(t *testing.T) {
+	t.Parallel()
+	w := newBroad(t, dumps)
+	w.pg.Exec(t, w.db, `CREATE TABLE items (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (name <> ''), price numeric); INSERT INTO items (name, price) SELECT 'i' || n, n FROM generate_series(1, 50) n;
+CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; CREATE INDEX ON items (price); COMMENT ON TABLE items IS 'it''s'; GRANT SELECT ON items, cheap, items_id_seq TO app`)
+	got := w.run(t, "postgresql-client", "pg_dump", "--no-password", testkit.Target)
+	host, port, _ := strings.Cut(w.pg.Addr, ":")
+	direct := exec.Command("pg_dump", "--no-password", w.db)
+	direct.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+testpg.Superuser, "PGPASSWORD="+w.pg.Password, "PGSSLMODE=require")
+	want, err := direct.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, want)
+	}
+	if a, b := kept(got), kept(string(want)); a != b || !strings.Contains(a, "CREATE VIEW public.cheap") || !strings.Contains(a, "50\ti50\t50") {
+		t.Errorf("through the gate:\n%.3000s\nat the server:\n%.3000s", a, b)
+		for _, r := range w.Receipts() {
+			if r.Kind == "denial" {
+				fmt.Println(r.Action, r.Decision, r.Note)
+			}
+		}
+	}
+}
+
+// kept returns a dump without its comments and what hangs on the moment.
+func kept(dump string) string {
+	var out []string
+	for line := range strings.Lines(dump) {
+		if !strings.HasPrefix(line, "--") && !strings.HasPrefix(line, `\restrict`) && !strings.HasPrefix(line, `\unrestrict`) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
+}
