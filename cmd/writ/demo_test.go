@@ -12,19 +12,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/writhq/writ/internal/testpg"
 )
 
 // What writ demo --serve says to try works as it stands, in another shell, folder
 // and environment.
 func TestDemoCommands(t *testing.T) {
 	t.Parallel()
-	commands := served(t, filepath.Join(t.TempDir(), "a folder", "writ-demo"))
+	if testpg.Programs() == "" {
+		t.Skip("MISSING: postgresql")
+	}
+	commands := served(t, filepath.Join(t.TempDir(), "a folder", "it's a writ-demo"))
 	elsewhere := t.TempDir()
 	for i, want := range []struct {
 		code int
 		text string
 	}{
-		{0, " 401"}, {0, "credential_invalid"}, {0, `"id":"8831"`}, {0, `"amount":2900`}, {3, "not_permitted"}, {0, "svc/try"}, {0, "sound: "},
+		{0, " 401"}, {0, "credential_invalid"}, {0, `"id":"8831"`}, {0, `"amount":2900`}, {3, "not_permitted"}, {0, "svc/try"}, {0, "sound: "}, {0, "Ada"}, {1, "ERROR:  writ: "},
 	} {
 		if strings.HasPrefix(commands[i], "curl ") {
 			if _, err := exec.LookPath("curl"); err != nil {
@@ -80,7 +85,7 @@ func served(t *testing.T, dir string) (commands []string) {
 		}
 		explained = strings.HasPrefix(lines.Text(), "# ")
 	}
-	if len(commands) != 7 {
+	if len(commands) != 9 {
 		t.Fatalf("%d commands: %s", len(commands), all.String())
 	}
 	return commands

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -137,11 +136,18 @@ func demoCommand(sh *shell.Shell) *cobra.Command {
 		Short:   "Tell the whole story on real servers, in one process, in seconds",
 		Example: "  writ demo\n  writ demo --json\n  writ demo --serve",
 		Run: func(ctx context.Context, _ []string) error {
-			i := slices.IndexFunc(sh.Protocols, func(p gateway.Protocol) bool { return p.Name == "http" })
-			if i < 0 {
+			conf := demo.Config{Dir: dir, Out: sh.Out, Serve: serve, Program: program(os.Args[0])}
+			for _, p := range sh.Protocols {
+				switch p.Name {
+				case "http":
+					conf.HTTP = p
+				case "postgres":
+					conf.Postgres = p
+				}
+			}
+			if conf.HTTP.New == nil {
 				return shell.Fail("", "this binary has no HTTP gateway")
 			}
-			conf := demo.Config{Dir: dir, Out: sh.Out, Serve: serve, HTTP: sh.Protocols[i], Program: program(os.Args[0])}
 			if sh.JSON {
 				conf.Out = nil
 			}

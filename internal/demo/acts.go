@@ -15,12 +15,11 @@ import (
 
 // tell tells the story, act by act.
 func (s *story) tell(ctx context.Context) error {
-	w, err := newWorld(ctx, s.Dir, s.HTTP)
-	if err != nil {
+	var err error
+	if s.w, err = newWorld(ctx, s.Config); err != nil {
 		return err
 	}
-	s.w = w
-	for _, act := range []func(context.Context) error{s.prepare, s.grant, s.calls, s.binding, s.succession, s.revocation, s.audit} {
+	for _, act := range []func(context.Context) error{s.prepare, s.grant, s.calls, s.binding, s.succession, s.revocation, s.postgres, s.audit} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -35,13 +34,13 @@ func (s *story) prepare(ctx context.Context) (err error) {
 	}
 	defer s.begin("policy", "1. A policy, signed by two people, and a key sealed to it")()
 	s.say("  an API at %s takes only the real key", s.w.upstream.origin)
-	if err := s.w.publish(ctx, s.w.document(1, 5000, canon.Digest{})); err != nil {
+	if s.w.law, err = s.w.publish(ctx, s.w.document(1, 5000, canon.Digest{})); err != nil {
 		return err
 	}
 	s.say("  %s version 1 is in force: %s", alias, s.w.law.ID())
 	s.say("    read orders; refunds up to 50.00 for the purpose refund; everything else no")
 	s.say("    signed by %v", s.w.law.Signers())
-	if err := s.w.sealSecret(ctx, s.key); err != nil {
+	if err := s.w.sealSecret(ctx, sealing{s.w.law, secretID, s.key}); err != nil {
 		return err
 	}
 	s.say("  sam sealed the real key to exactly this policy; the server got bytes that it cannot read")
@@ -140,7 +139,8 @@ func (s *story) succession(ctx context.Context) error {
 	defer s.begin("succession", "5. The policy changes: a signed successor lowers the limit to 30.00")()
 	service := s.holders[0]
 	digest := service.chain.Digest()
-	if err := s.w.publish(ctx, s.w.document(2, 3000, s.w.law.ID())); err != nil {
+	var err error
+	if s.w.law, err = s.w.publish(ctx, s.w.document(2, 3000, s.w.law.ID())); err != nil {
 		return err
 	}
 	var rec zone.SecretRecord

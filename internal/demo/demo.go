@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway"
 )
 
@@ -27,6 +28,9 @@ type Config struct {
 	// Program is how the command line is called in what to try: its path.
 	Program string
 	HTTP    gateway.Protocol // the HTTP door
+	// Postgres is the PostgreSQL door; without it, or where PostgreSQL is not
+	// installed, the story goes on without a database.
+	Postgres gateway.Protocol
 }
 
 // A Result counts what happened, where it happened.
@@ -56,6 +60,7 @@ type ActResult struct {
 	Denied        int    `json:"denied"`
 	UpstreamCalls int64  `json:"upstream_calls"`
 	ElapsedMS     int64  `json:"elapsed_ms"`
+	Skipped       string `json:"skipped,omitempty"` // why it was left out
 }
 
 // story is a demo under way.
@@ -64,6 +69,8 @@ type story struct {
 	w       *world
 	key     []byte // the real one, as the API's owner has it
 	holders []*holder
+	reports *credential.Chain // of who reads the database
+	printed []byte            // by psql
 	r       Result
 	act     *ActResult
 }
@@ -85,10 +92,13 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	err = s.tell(ctx)
 	s.r.ElapsedMS = time.Since(start).Milliseconds()
 	if err != nil {
+		if s.w != nil && s.w.database != nil { // it would outlive this
+			err = errors.Join(err, s.w.database.close())
+		}
 		return &s.r, err
 	}
-	s.r.UpstreamCalls = s.w.upstream.calls.Load()
-	s.expect(s.r.UpstreamCalls == int64(s.r.Permitted), "the API saw %d calls, and %d were permitted", s.r.UpstreamCalls, s.r.Permitted)
+	s.r.UpstreamCalls = s.reached()
+	s.expect(s.r.UpstreamCalls == int64(s.r.Permitted), "API and database saw %d operations, and %d were permitted", s.r.UpstreamCalls, s.r.Permitted)
 	s.r.OK = len(s.r.Faults) == 0
 	s.summary()
 	if c.Serve {
@@ -163,13 +173,22 @@ func (s *story) begin(name, title string) func() {
 	s.act = &ActResult{Name: name}
 	start, calls := time.Now(), int64(0)
 	if s.w != nil && s.w.upstream != nil {
-		calls = s.w.upstream.calls.Load()
+		calls = s.reached()
 	}
 	return func() {
 		s.act.ElapsedMS = time.Since(start).Milliseconds()
-		s.act.UpstreamCalls = s.w.upstream.calls.Load() - calls
+		s.act.UpstreamCalls = s.reached() - calls
 		s.r.Acts = append(s.r.Acts, *s.act)
 	}
+}
+
+// reached returns how many operations the API and the database saw.
+func (s *story) reached() int64 {
+	n := s.w.upstream.calls.Load()
+	if s.w.database != nil {
+		n += s.w.database.statements() - s.w.database.direct
+	}
+	return n
 }
 
 // make makes a call as h, tells of it, and counts it.

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,9 +11,62 @@ import (
 	"testing"
 
 	"github.com/writhq/writ/internal/gateway/httpgw"
+	"github.com/writhq/writ/internal/gateway/pggw"
+	"github.com/writhq/writ/internal/pgstart"
+	"github.com/writhq/writ/internal/sqlparser"
 )
 
-// TestDemo tells the story twice in one folder and checks what it counted.
+// TestMain makes the test's binary the parser when it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
+		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestDatabase tells the act on a database: what is permitted, refused and cut, and
+// that nothing of the server's is left.
+//
+// R2/sql R3/sql R7/sql
+func TestDatabase(t *testing.T) {
+	if pgstart.Programs() == "" {
+		t.Skip("MISSING: postgresql")
+	}
+	temp, err := os.MkdirTemp("", "writ-") // not the test's own, into which only its user may look
+	if err == nil {
+		err = os.Chmod(temp, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temp) })
+	t.Setenv("TMPDIR", temp)
+	var out bytes.Buffer
+	r, err := Run(t.Context(), Config{Dir: filepath.Join(t.TempDir(), "writ-demo"), Out: &out, HTTP: httpgw.Protocol, Postgres: pggw.Protocol})
+	if err != nil || !r.OK {
+		t.Fatalf("demo: %v\n%s", err, out.String())
+	}
+	i := slices.IndexFunc(r.Acts, func(a ActResult) bool { return a.Name == "postgres" })
+	if i < 0 || r.Acts[i].Skipped != "" || r.Acts[i].Permitted != 3 || r.Acts[i].Denied != 4 || r.Acts[i].UpstreamCalls != 3 {
+		t.Errorf("%+v", r.Acts)
+	}
+	for _, want := range []string{"3 rows: Ada|30000", "response_stopped: the policy lets 5 rows through", "refuses the role the cards too: 42501"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "writ-demo*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+// TestDemo tells the story twice in one folder, without a database, and checks what it
+// counted.
 //
 // R1 R2 R3 R9 R14 R18 R20 R26 R28 R58
 func TestDemo(t *testing.T) {
@@ -26,6 +80,9 @@ func TestDemo(t *testing.T) {
 		}
 		if r.Permitted < 8 || r.Denied < 12 || r.UpstreamCalls != int64(r.Permitted) {
 			t.Errorf("%d permitted, %d denied, %d upstream", r.Permitted, r.Denied, r.UpstreamCalls)
+		}
+		if i := slices.IndexFunc(r.Acts, func(a ActResult) bool { return a.Name == "postgres" }); i < 0 || r.Acts[i].Skipped == "" || !strings.Contains(out.String(), "left out: ") {
+			t.Errorf("the act on a database, which is not there: %+v", r.Acts)
 		}
 		if r.Receipts != r.ReceiptsVerified || r.ReplayedDecisions < 10 || r.ReplayedDecisions != r.ReplayedDecisionsEqual {
 			t.Errorf("receipts %d/%d, replayed %d/%d", r.ReceiptsVerified, r.Receipts, r.ReplayedDecisionsEqual, r.ReplayedDecisions)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/writhq/writ/audit"
 	"github.com/writhq/writ/internal/ledger"
+	ophttp "github.com/writhq/writ/op/http"
+	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
 	"github.com/writhq/writ/seal"
@@ -88,7 +90,7 @@ const exportName = "receipts.export"
 // audit verifies all receipts from public keys, recomputes decisions, tampers
 // with a receipt, and looks for the key.
 func (s *story) audit(ctx context.Context) error {
-	defer s.begin("audit", "7. An outsider checks: public keys, policies and receipts")()
+	defer s.begin("audit", "8. An outsider checks: public keys, policies and receipts")()
 	file := filepath.Join(s.Dir, exportName)
 	if err := s.export(ctx, file); err != nil {
 		return err
@@ -148,7 +150,7 @@ func (s *story) replay(ctx context.Context) error {
 	}
 	var items []item
 	err := l.Receipts(ctx, ledger.Ref{}, ledger.Ref{}, func(ref ledger.Ref, r *receipt.Receipt) error {
-		if (r.Kind == receipt.Intent || r.Kind == receipt.Denial) && r.OpType == "http/1" {
+		if (r.Kind == receipt.Intent || r.Kind == receipt.Denial) && (r.OpType == ophttp.DocumentType || r.OpType == sql.DocumentType) {
 			items = append(items, item{ref, r})
 		}
 		return nil
@@ -223,19 +225,26 @@ func (s *story) search() error {
 	if err != nil {
 		return err
 	}
+	if d := s.w.database; d != nil {
+		_, m, there, err := search(s.Dir, streams, d.password)
+		if err != nil {
+			return err
+		}
+		n, where = n+m, append(where, there...)
+	}
 	s.r.SecretSightings = n
 	if s.r.SightingsControlPlanted, s.r.SightingsControl, err = control(s.Dir, streams, newKey()); err != nil {
 		return err
 	}
-	s.expect(n == 0, "the real key was seen %d times, in %v", n, where)
+	s.expect(n == 0, "the real key or password was seen %d times, in %v", n, where)
 	s.expect(s.r.SightingsControl == s.r.SightingsControlPlanted && s.r.SightingsControl > 0, "the search finds %d of %d planted keys", s.r.SightingsControl, s.r.SightingsControlPlanted)
-	s.say("  the real key was searched for in %d places and %d forms: %d sightings (a planted one: %d of %d found)",
+	s.say("  the real key and password were searched for in %d places and %d forms: %d sightings (a planted one: %d of %d found)",
 		places, len(forms(s.key)), n, s.r.SightingsControl, s.r.SightingsControlPlanted)
 	return nil
 }
 
 func (s *story) summary() {
-	s.say("\n%d permitted, %d denied; the API saw %d calls, each with a receipt. %d ms.", s.r.Permitted, s.r.Denied, s.r.UpstreamCalls, s.r.ElapsedMS)
+	s.say("\n%d permitted, %d denied; API and database saw %d, each with a receipt. %d ms.", s.r.Permitted, s.r.Denied, s.r.UpstreamCalls, s.r.ElapsedMS)
 	if s.r.OK {
 		s.say("Everything came out as told. The folder %s is kept.", s.Dir)
 	}

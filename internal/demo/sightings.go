@@ -31,6 +31,9 @@ func (s *story) streams() []place {
 			place{fmt.Sprintf("the credential of holder %d", i+1), h.chain.Bytes()},
 			place{fmt.Sprintf("the credential of holder %d as text", i+1), []byte(h.chain.Text())})
 	}
+	if s.reports != nil {
+		out = append(out, place{"what psql printed", s.printed}, place{"the credential of reports", s.reports.Bytes()}, place{"the credential of reports as text", []byte(s.reports.Text())})
+	}
 	return out
 }
 

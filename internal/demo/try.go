@@ -3,6 +3,7 @@ package demo
 import (
 	"encoding/pem"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/identity"
+	"github.com/writhq/writ/internal/pgstart"
 	"github.com/writhq/writ/sign"
 )
 
@@ -70,7 +72,7 @@ func (s *story) try() ([]command, error) {
 	trust := "--root " + s.w.root.Zone().String() + " --root-file " + path("root.json")
 	use := fmt.Sprintf("%s use %s --ca %s --credential %s --key %s", quote(s.Program), trust, path("gate.crt"), path("try.writ"), path("try.key"))
 	orders, refunds := s.w.origin+"/t/"+target+"/orders/8831", s.w.origin+"/t/"+target+"/refunds"
-	return []command{
+	commands := []command{
 		{"the API refuses whoever has not the real key: 401", "curl -ksi " + s.w.upstream.origin + "/orders/8831"},
 		{"the gate refuses whoever has no credential: 401", "curl -ksi " + orders},
 		{"with a credential and the key to it, the gate makes the call", use + " --purpose support GET " + orders},
@@ -78,7 +80,26 @@ func (s *story) try() ([]command, error) {
 		{"and 60.00 is not", use + " --purpose refund POST " + refunds + ` --data '{"order":"8831","amount":6000}'`},
 		{"what is in the credential: no secret", quote(s.Program) + " show " + path("try.writ")},
 		{"the story's receipts, verified without the server", fmt.Sprintf("%s log verify %s %s", quote(s.Program), path(exportName), trust)},
-	}, nil
+	}
+	if s.reports != nil {
+		commands = append(commands, s.tryDatabase(dir)...)
+	}
+	return commands, nil
+}
+
+// tryDatabase returns what to try by hand with the database.
+func (s *story) tryDatabase(dir string) []command {
+	host, port, _ := net.SplitHostPort(s.w.postgresAddr)
+	value := func(name string) string { // in a connection string
+		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(filepath.Join(dir, name)) + "'"
+	}
+	psql := fmt.Sprintf(`PGPASSWORD="$(cat %s)" %s %s`, quote(filepath.Join(dir, "reports.writ")), quote(filepath.Join(pgstart.Programs(), "psql")),
+		quote(fmt.Sprintf("host=%s port=%s dbname=%s user=me sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s options='-c writ.purpose=report'",
+			host, port, shop, value("gate.crt"), value("reports.crt"), value("reports.tls.key"))))
+	return []command{
+		{"psql through the gate, with a credential as password; without -c it asks for statements", psql + " -c " + quote(queries[0].sql)},
+		{"the policy decides each one: cards are not for reports", psql + " -c " + quote(queries[1].sql)},
+	}
 }
 
 // quote returns s as one word of a shell.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/custody"
 	"github.com/writhq/writ/internal/gateway"
+	"github.com/writhq/writ/internal/pgstart"
 	"github.com/writhq/writ/internal/server"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/seal"
@@ -51,7 +53,10 @@ type world struct {
 	ended    chan error
 	law      *policy.Verified        // in force
 	payloads map[canon.Digest][]byte // signed bytes of policies, by id
-	http     gateway.Protocol
+	doors    []gateway.Protocol      // HTTP, and PostgreSQL if there is a database
+
+	database     *database // nil where PostgreSQL is not installed
+	postgresAddr string    // of the gate's door for it
 }
 
 // newKey returns a key such as an API provider gives out. It has characters that
@@ -63,9 +68,10 @@ func newKey() []byte {
 	return []byte("rk_live/" + base64.RawStdEncoding.EncodeToString(b) + "+eu~~~")
 }
 
-// newWorld makes people, root and server, with everything in dir.
-func newWorld(ctx context.Context, dir string, http gateway.Protocol) (*world, error) {
-	w := &world{dir: dir, people: make(map[string]sign.PrivateKey), payloads: make(map[canon.Digest][]byte), http: http}
+// newWorld makes people, root and server, with everything in c.Dir; and a database, if
+// PostgreSQL is installed.
+func newWorld(ctx context.Context, c Config) (*world, error) {
+	w := &world{dir: c.Dir, people: make(map[string]sign.PrivateKey), payloads: make(map[canon.Digest][]byte), doors: []gateway.Protocol{c.HTTP}}
 	for _, name := range []string{"ana", "bo", "sam", "iris"} {
 		k, err := sign.Generate(sign.Ed25519)
 		if err != nil {
@@ -79,6 +85,12 @@ func newWorld(ctx context.Context, dir string, http gateway.Protocol) (*world, e
 	}
 	if err := w.makeRoot(); err != nil {
 		return nil, err
+	}
+	if c.Postgres.New != nil && pgstart.Programs() != "" {
+		w.doors = append(w.doors, c.Postgres)
+		if w.database, err = newDatabase(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return w, w.startServer(ctx)
 }
@@ -145,11 +157,10 @@ func (w *world) startServer(ctx context.Context) (err error) {
 	w.roots = x509.NewCertPool()
 	w.roots.AddCert(cert.Leaf)
 	w.cert = cert.Leaf.Raw
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	doors, err := w.listen()
 	if err != nil {
 		return err
 	}
-	w.origin = "https://" + l.Addr().String()
 	w.server, err = server.Open(ctx, server.Config{
 		Dir: w.dir, Keyring: w.keyring, Roots: []*sign.Envelope{w.genesis}, Now: time.Now,
 		Log:   slog.New(slog.NewJSONHandler(w.logFile, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -159,61 +170,85 @@ func (w *world) startServer(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg, err := json.Marshal(map[string]string{"origin": w.origin})
-	if err != nil {
-		return err
-	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w.ended = make(chan error, 1)
-	go func() { w.ended <- w.server.Serve(ctx, []server.Listener{{Protocol: w.http, Config: cfg, Net: l}}) }()
+	go func() { w.ended <- w.server.Serve(ctx, doors) }()
 	return nil
+}
+
+// listen opens the gate's doors.
+func (w *world) listen() (doors []server.Listener, err error) {
+	for _, p := range w.doors {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		cfg := []byte("{}")
+		if p.Name == "http" {
+			w.origin = "https://" + l.Addr().String()
+			if cfg, err = json.Marshal(map[string]string{"origin": w.origin}); err != nil {
+				return nil, err
+			}
+		} else {
+			w.postgresAddr = l.Addr().String()
+		}
+		doors = append(doors, server.Listener{Protocol: p, Config: cfg, Net: l})
+	}
+	return doors, nil
 }
 
 // publish checks, signs by two people and publishes a policy, and puts it in
 // force.
-func (w *world) publish(ctx context.Context, d *policy.Document) error {
+func (w *world) publish(ctx context.Context, d *policy.Document) (law *policy.Verified, err error) {
 	payload, err := canon.EncodeJSON(d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := policy.Parse(payload); err != nil { // what writ policy check does first
-		return err
+		return nil, err
 	}
 	e := &sign.Envelope{PayloadType: policy.PayloadType, Payload: payload}
 	a, err := zone.NewEnvelope(zone.AliasType, zone.AliasRecord{Zone: w.root.Zone(), Alias: d.Alias, Version: d.Version, Policy: e.Digest()})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.payloads[e.Digest()] = payload
 	for _, env := range []*sign.Envelope{e, a} {
 		if err := w.signAs(env, "ana", "bo"); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := w.server.Publish(ctx, env); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return w.server.View(func(z *zone.Zone) { w.law, _ = z.InForce(d.Alias) })
+	return law, w.server.View(func(z *zone.Zone) { law, _ = z.InForce(d.Alias) })
 }
 
-// sealSecret seals the key on the author's side, with public keys alone, and
+// A sealing is a value that is to be sealed under a policy.
+type sealing struct {
+	law   *policy.Verified
+	id    string
+	value []byte
+}
+
+// sealSecret seals a value on the author's side, with public keys alone, and
 // publishes the record. The server gets sealed bytes.
-func (w *world) sealSecret(ctx context.Context, key []byte) error {
-	v := seal.NewValue(secret.Take(append([]byte(nil), key...)))
+func (w *world) sealSecret(ctx context.Context, x sealing) error {
+	v := seal.NewValue(secret.Take(append([]byte(nil), x.value...)))
 	defer v.Secret.Wipe()
-	st, err := seal.NewStatement(w.law, seal.Name{ID: secretID, Version: 1, IssuedAt: time.Now().Unix()}, v)
+	st, err := seal.NewStatement(x.law, seal.Name{ID: x.id, Version: 1, IssuedAt: time.Now().Unix()}, v)
 	if err != nil {
 		return err
 	}
 	if err := w.signAs(st.Envelope(), "sam"); err != nil {
 		return err
 	}
-	sealed, err := seal.Seal(w.law, st, w.root.Group(group), v)
+	sealed, err := seal.Seal(x.law, st, w.root.Group(group), v)
 	if err != nil {
 		return err
 	}
 	rec, err := zone.NewEnvelope(zone.SecretType, zone.SecretRecord{
-		Zone: w.root.Zone(), Alias: alias, ID: secretID, Version: 1, Policy: w.law.ID(), Sealed: canon.Hash(sealed),
+		Zone: w.root.Zone(), Alias: x.law.Document().Alias, ID: x.id, Version: 1, Policy: x.law.ID(), Sealed: canon.Hash(sealed),
 		Statement: st.Envelope(), State: zone.Active,
 	})
 	if err != nil {
@@ -235,6 +270,9 @@ func (w *world) close() error {
 	err := <-w.ended
 	if cerr := w.logFile.Close(); err == nil {
 		err = cerr
+	}
+	if w.database != nil {
+		err = errors.Join(err, w.database.close())
 	}
 	if err != nil {
 		return fmt.Errorf("stop: %w", err)
