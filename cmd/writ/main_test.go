@@ -391,12 +391,12 @@ func TestConnect(t *testing.T) {
 		}
 	}
 	db := testpg.Start(t)
-	db.Exec(t, testpg.Superuser, fmt.Sprintf(`CREATE TABLE orders (id int, total int); INSERT INTO orders VALUES (1, 10), (2, 20);
-CREATE ROLE app LOGIN PASSWORD '%s'; GRANT SELECT ON orders TO app`, realKey))
+	db.Exec(t, testpg.Superuser, `CREATE TABLE orders (id int, total int); INSERT INTO orders VALUES (1, 10), (2, 20)`)
 	p := params("testdata/connect.txtar")
 	p.Setup = func(e *testscript.Env) error {
 		e.Setenv("DATABASE", "postgres://"+db.Addr+"/"+testpg.Superuser)
 		e.Setenv("DBPIN", db.Pin)
+		e.Setenv("ADMIN", db.Local(testpg.Superuser))
 		return setup(e)
 	}
 	testscript.Run(t, p)

@@ -91,10 +91,14 @@ func (s *story) try() ([]command, error) {
 func (s *story) tryDatabase(dir string) []command {
 	host, port, _ := net.SplitHostPort(s.w.postgresAddr)
 	value := func(name string) string { // in a connection string
-		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(filepath.Join(dir, name)) + "'"
+		v := filepath.Join(dir, name)
+		if !strings.ContainsAny(v, ` '\`) {
+			return v
+		}
+		return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(v) + "'"
 	}
-	psql := fmt.Sprintf(`PGPASSWORD="$(cat %s)" %s %s`, quote(filepath.Join(dir, "reports.writ")), quote(filepath.Join(pgstart.Programs(), "psql")),
-		quote(fmt.Sprintf("host=%s port=%s dbname=%s user=me sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s options='-c writ.purpose=report'",
+	psql := fmt.Sprintf(`PGOPTIONS='-c writ.purpose=report' PGPASSWORD="$(cat %s)" %s %s`, quote(filepath.Join(dir, "reports.writ")),
+		quote(filepath.Join(pgstart.Programs(), "psql")), quote(fmt.Sprintf("host=%s port=%s dbname=%s user=me sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s",
 			host, port, shop, value("gate.crt"), value("reports.crt"), value("reports.tls.key"))))
 	return []command{
 		{"psql through the gate, with a credential as password; without -c it asks for statements", psql + " -c " + quote(queries[0].sql)},
