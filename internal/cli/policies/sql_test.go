@@ -8,8 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/internal/cli/source"
+	"github.com/writhq/writ/internal/pgrole"
+	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/internal/testpg"
 )
 
 // database writes a policy for a database by policy new and returns its source.
@@ -110,5 +116,69 @@ func TestWarnsOfWide(t *testing.T) {
 		if got := codes(t, name); !slices.Contains(got, want) {
 			t.Errorf("%q: %v, want %s", change, got, want)
 		}
+	}
+}
+
+// grammar is PostgreSQL's, in this process.
+type grammar struct{}
+
+func (grammar) Parse(text string) (*pg.ParseResult, error) { return pg.Parse(text) }
+
+func (grammar) Render(tree *pg.ParseResult) (string, *pg.ParseResult, error) {
+	text, err := pg.Deparse(tree)
+	if err != nil {
+		return "", nil, err
+	}
+	again, err := pg.Parse(text)
+	return text, again, err
+}
+
+// What the cookbook lists as statements is what the gate makes of them, and touches no
+// more than is declared beside them; the role of each recipe can be made.
+func TestCookbookOnServer(t *testing.T) {
+	t.Parallel()
+	s := testpg.Start(t)
+	files, err := filepath.Glob("../../../docs/cookbook/postgres-*.jsonc")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d recipes, %v", len(files), err)
+	}
+	n := 0
+	for _, f := range files {
+		d, _, err := source.Read(&shell.Shell{}, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Exec(t, testpg.Superuser, "DROP DATABASE IF EXISTS shop")
+		s.Exec(t, testpg.Superuser, "CREATE DATABASE shop")
+		s.Exec(t, "shop", "CREATE TABLE customers (id int, name text, card text); CREATE TABLE orders (id int, customer_id int, total int, refunded int)")
+		roles, err := pgrole.Of(d, "")
+		if err != nil || len(roles) != 1 {
+			t.Fatal(err)
+		}
+		s.Exec(t, "shop", strings.Join(append(roles[0].Statements, roles[0].Others...), "\n"))
+		c := s.Connect(t, s.Local("shop"))
+		cat, err := sqlcatalog.Load(t.Context(), testpg.Rows{PgConn: c})
+		c.Close(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &sqlanalyze.Analyzer{Catalog: cat, Path: []string{"pg_catalog", "public"}}
+		for _, o := range d.Operations {
+			if o.SQL == nil {
+				continue
+			}
+			for _, x := range o.SQL.Statements {
+				m, err := a.Map(grammar{}, x.Text)
+				if err != nil || len(m) != 1 || m[0].Text != x.Text {
+					t.Errorf("%s: %s: %v, %+v", f, x.ID, err, m)
+				} else if err := m[0].Declared(&o.Declaration); err != nil {
+					t.Errorf("%s: %s: %v", f, x.ID, err)
+				}
+				n++
+			}
+		}
+	}
+	if n < 2 {
+		t.Errorf("only %d statements", n)
 	}
 }
