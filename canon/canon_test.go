@@ -258,3 +258,23 @@ func TestJSONIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestArrayBounds decodes arrays that are as long as they may be. SPEC CANON-6.
+func TestArrayBounds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		decode func([]byte, any) error
+		most   int
+	}{{"any", canon.DecodeCBOR, 4096}, {"list", canon.DecodeCBORList, 65535}} {
+		for n, ok := range map[int]bool{tt.most: true, tt.most + 1: false} {
+			b, err := canon.EncodeCBOR(make([]int, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var list []int
+			if err := tt.decode(b, &list); (err == nil) != ok || ok && len(list) != n {
+				t.Errorf("%s: %d elements: %v", tt.name, n, err)
+			}
+		}
+	}
+}

@@ -9,7 +9,8 @@ import (
 
 var (
 	cborEncode = mustEncMode()
-	cborDecode = mustDecMode()
+	cborDecode = mustDecMode(maxCBORArray)
+	cborList   = mustDecMode(maxCBORList)
 )
 
 func mustEncMode() cbor.EncMode {
@@ -22,7 +23,8 @@ func mustEncMode() cbor.EncMode {
 	return m
 }
 
-func mustDecMode() cbor.DecMode {
+// mustDecMode returns what decodes documents with arrays of up to so many elements.
+func mustDecMode(array int) cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -30,7 +32,7 @@ func mustDecMode() cbor.DecMode {
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		UTF8:              cbor.UTF8RejectInvalid,
 		MaxNestedLevels:   maxCBORDepth,
-		MaxArrayElements:  maxCBORArray,
+		MaxArrayElements:  array,
 		MaxMapPairs:       maxCBORMap,
 	}.DecMode()
 	if err != nil {
@@ -56,8 +58,14 @@ func EncodeCBOR(v any) ([]byte, error) {
 // alone takes unsorted keys and long forms of integers. No tags, no indefinite
 // lengths, no duplicate or unknown keys; depth and counts are bounded. Errors
 // wrap [ErrForm]. SPEC CANON-6.
-func DecodeCBOR(b []byte, v any) error {
-	if err := cborDecode.Unmarshal(b, v); err != nil {
+func DecodeCBOR(b []byte, v any) error { return decodeCBOR(cborDecode, b, v) }
+
+// DecodeCBORList is [DecodeCBOR] for a document that lists what a protocol counts in
+// 16 bits: an array may have 65,535 elements. SPEC CANON-6.
+func DecodeCBORList(b []byte, v any) error { return decodeCBOR(cborList, b, v) }
+
+func decodeCBOR(m cbor.DecMode, b []byte, v any) error {
+	if err := m.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: CBOR: %w", ErrForm, err)
 	}
 	again, err := cborEncode.Marshal(v)

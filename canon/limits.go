@@ -19,4 +19,7 @@ const (
 	maxCBORDepth = 8
 	maxCBORArray = 4096
 	maxCBORMap   = 256
+	// maxCBORList bounds an array in a document that lists what a protocol counts in 16
+	// bits, such as bind values.
+	maxCBORList = 65535
 )

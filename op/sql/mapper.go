@@ -69,7 +69,7 @@ func (Mapper) View(o *op.Operation, d *op.Declaration) (*op.View, error) {
 
 func parse(o *op.Operation) (*Asked, *Found, error) {
 	var a Asked
-	if err := canon.DecodeCBOR(o.Asked, &a); err != nil {
+	if err := canon.DecodeCBORList(o.Asked, &a); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSQL, err)
 	}
 	var f Found

@@ -397,6 +397,31 @@ func vectors(t *testing.T) (out []vector) {
 	return out
 }
 
+// TestManyValues has as many bind values in a document as the protocol can count, and no
+// more. SPEC SQL-1.
+//
+// R15/sql
+func TestManyValues(t *testing.T) {
+	for n, ok := range map[int]bool{4097: true, 65535: true, 65536: false} {
+		a := asked()
+		a.Params, a.Types = make([]*string, n), make([]uint32, n)
+		for i := range a.Params {
+			a.Params[i], a.Types[i] = ptr("7"), 23
+		}
+		o, err := sql.NewOperation(a, found())
+		if err != nil && ok {
+			t.Fatal(err)
+		}
+		if err != nil {
+			continue
+		}
+		v, err := sql.Mapper{}.View(&op.Operation{Type: o.Type, Asked: o.Asked, Found: o.Found}, declared())
+		if (err == nil) != ok || ok && v.Context["params"] != int64(n) {
+			t.Errorf("%d values: %v", n, err)
+		}
+	}
+}
+
 // TestVectors compares documents and views with vectors/sql. SPEC SQL-1, SQL-2, SQL-8.
 //
 // R5/sql
