@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	pg "github.com/pganalyze/pg_query_go/v6"
+	"github.com/pganalyze/pg_query_go/v6/parser"
 
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/internal/cli/source"
@@ -122,14 +122,14 @@ func TestWarnsOfWide(t *testing.T) {
 // grammar is PostgreSQL's, in this process.
 type grammar struct{}
 
-func (grammar) Parse(text string) (*pg.ParseResult, error) { return pg.Parse(text) }
+func (grammar) Parse(text string) ([]byte, error) { return parser.ParseToProtobuf(text) }
 
-func (grammar) Render(tree *pg.ParseResult) (string, *pg.ParseResult, error) {
-	text, err := pg.Deparse(tree)
+func (g grammar) Render(tree []byte) (string, []byte, error) {
+	text, err := parser.DeparseFromProtobuf(tree)
 	if err != nil {
 		return "", nil, err
 	}
-	again, err := pg.Parse(text)
+	again, err := g.Parse(text)
 	return text, again, err
 }
 
