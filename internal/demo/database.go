@@ -54,6 +54,13 @@ type database struct {
 	direct   int64  // statements of the role that came past the gate
 }
 
+// installed reports whether PostgreSQL is, server and psql.
+func installed() bool {
+	bin := pgstart.Programs()
+	_, err := os.Stat(filepath.Join(bin, "psql"))
+	return bin != "" && err == nil
+}
+
 // newDatabase starts a server of the demo's own, with the shop's tables.
 func newDatabase(ctx context.Context) (_ *database, err error) {
 	cert, err := selfSigned("127.0.0.1")

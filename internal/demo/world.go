@@ -86,10 +86,13 @@ func newWorld(ctx context.Context, c Config) (*world, error) {
 	if err := w.makeRoot(); err != nil {
 		return nil, err
 	}
-	if c.Postgres.New != nil && pgstart.Programs() != "" {
-		w.doors = append(w.doors, c.Postgres)
-		if w.database, err = newDatabase(ctx); err != nil {
+	if c.Postgres.New != nil && installed() {
+		w.database, err = newDatabase(ctx)
+		if err != nil && !errors.Is(err, pgstart.ErrMissing) {
 			return nil, err
+		}
+		if err == nil {
+			w.doors = append(w.doors, c.Postgres)
 		}
 	}
 	return w, w.startServer(ctx)
