@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -281,29 +282,64 @@ func (f *findings) policies(ctx context.Context, now int64, z *zone.Zone, target
 	}
 }
 
+// ports are those of targets that name none, by the schemes that speak TLS.
+var ports = map[string]string{"https": "443", "postgres": "5432"}
+
+// sslRequest is what asks a PostgreSQL server for TLS. Source: PostgreSQL, "Message
+// Formats".
+const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+// greet connects to a target as far as its certificate, without a secret.
+func greet(ctx context.Context, scheme, address string, conf *tls.Config) (_ *tls.Conn, err error) {
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	defer func() {
+		if err != nil {
+			raw.Close()
+		}
+	}()
+	if scheme == "postgres" {
+		if _, err := io.WriteString(raw, sslRequest); err != nil {
+			return nil, err
+		}
+		var b [1]byte
+		if _, err := io.ReadFull(raw, b[:]); err != nil {
+			return nil, err
+		}
+		if b[0] != 'S' {
+			return nil, errors.New("the server has no TLS")
+		}
+	}
+	c := tls.Client(raw, conf)
+	return c, c.HandshakeContext(ctx)
+}
+
 // target connects to a target and compares its key with the pins.
 func (f *findings) target(ctx context.Context, alias string, t *policy.Target) {
 	what := fmt.Sprintf("%s of %s", t.ID, alias)
 	u, err := url.Parse(t.Origin)
-	if err != nil || u.Scheme != "https" {
+	if err != nil || ports[u.Scheme] == "" {
 		return
 	}
 	address := u.Host
 	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "443")
+		address = net.JoinHostPort(u.Hostname(), ports[u.Scheme])
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	// With pins no authority is asked: the gate checks the pin in its place, and so
 	// is it here.
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: len(t.Pins) > 0, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}}
-	c, err := d.DialContext(ctx, "tcp", address)
+	conf := &tls.Config{InsecureSkipVerify: len(t.Pins) > 0, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	c, err := greet(ctx, u.Scheme, address, conf)
 	if err != nil {
 		f.add("target", warning, "check the network, or the target's certificate", fmt.Sprintf("%s: %s", what, err))
 		return
 	}
 	defer c.Close()
-	sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	if len(t.Pins) > 0 && !slices.Contains(t.Pins, "sha256:"+hex.EncodeToString(sum[:])) {
 		f.add("target", fault, "a successor with the right pin, if the target changed its key", fmt.Sprintf("%s: its key is none of the policy's pins", what))
 		return

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/writhq/writ/internal/identity"
+	"github.com/writhq/writ/internal/testpg"
+	"github.com/writhq/writ/policy"
 )
 
 // The doctor warns before the end of the certificate, and says when it is over.
@@ -52,5 +54,28 @@ func TestCertificateEnds(t *testing.T) {
 	var f findings
 	if f.certificate(name+".none", c.NotBefore.Add(day)); len(f.all) != 1 || f.all[0].Level != fault {
 		t.Errorf("no file: %+v", f.all)
+	}
+}
+
+// The doctor asks a database for TLS as its clients do, and compares its key with the
+// pins.
+func TestDatabaseTarget(t *testing.T) {
+	t.Parallel()
+	s := testpg.Start(t)
+	plain := testpg.Start(t, "ssl=off")
+	for _, x := range []struct {
+		what, addr, pin, level string
+	}{
+		{"the right pin", s.Addr, s.Pin, fine}, {"another pin", s.Addr, plain.Pin, fault}, {"no pin", s.Addr, "", warning},
+		{"a server without TLS", plain.Addr, plain.Pin, warning}, {"nobody", "127.0.0.1:1", s.Pin, warning},
+	} {
+		target := policy.Target{ID: "shop", Kind: "postgres", Origin: "postgres://" + x.addr + "/shop"}
+		if x.pin != "" {
+			target.Pins = []string{x.pin}
+		}
+		var f findings
+		if f.target(t.Context(), "a/b", &target); len(f.all) != 1 || f.all[0].Level != x.level {
+			t.Errorf("%s: %+v", x.what, f.all)
+		}
 	}
 }

@@ -70,6 +70,8 @@ func TestNewDatabase(t *testing.T) {
 }
 
 // What policy new cannot make for a database is refused, with what is wanted.
+//
+// guard: crossed-purposes
 func TestNewDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{
