@@ -157,5 +157,4 @@ func (v *visitor) schemas() []string {
 }
 
 func names(list []*pg.Node) []string { return sqltree.Names(list) }
-
-func quoted(parts []string) string { return fmt.Sprintf("%q", parts) }
+func quoted(parts []string) string   { return fmt.Sprintf("%q", parts) }

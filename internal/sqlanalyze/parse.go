@@ -15,7 +15,8 @@ type Grammar = sqltree.Grammar
 // A Mapped is a statement with what it does and the text that does it.
 type Mapped struct {
 	sql.Statement
-	Text   string // qualified
+	Form   *sql.Form // of Statement; may be nil
+	Text   string    // qualified
 	Effect Effect
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
 )
 
@@ -123,6 +124,9 @@ func (m *Meaning) Statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Ma
 	if err != nil || len(text) > maxMappedText {
 		return list, err
 	}
+	for i := range list {
+		list[i].Form, _ = sql.NewForm(&list[i].Statement) // without one it has no one form, and is refused
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.mapped == nil || len(m.mapped) >= maxMapped {
@@ -130,4 +134,14 @@ func (m *Meaning) Statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Ma
 	}
 	m.mapped[text] = list
 	return list, nil
+}
+
+// Operation returns the operation of one execution of s, which is known by m, or of a
+// statement made of such. The salt is fresh random bytes; d is the declaration that it
+// is likely to be looked at under, or nil. Errors are those of [sql.NewOperation].
+func (m *Meaning) Operation(s *sqlanalyze.Mapped, a *sql.Asked, salt [16]byte, d *op.Declaration) (*op.Operation, error) {
+	if s.Form.Of(&s.Statement) {
+		return s.Form.Operation(a, &sql.Execution{Salt: salt, Text: s.Text, Catalog: m.Catalog()}, d)
+	}
+	return sql.NewOperation(a, &sql.Found{Facts: op.Facts{Salt: salt[:]}, Statement: s.Statement, Text: s.Text, Catalog: m.Catalog()})
 }

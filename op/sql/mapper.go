@@ -76,11 +76,11 @@ func parse(o *op.Operation) (*Asked, *Found, error) {
 	if err := canon.DecodeCBOR(o.Found, &f); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSQL, err)
 	}
-	if a.Source != "" && a.Source != ByComment && a.Source != BySetting {
-		return nil, nil, fmt.Errorf("%w: an unknown source of the purpose", ErrSQL)
+	if err := a.check(); err != nil {
+		return nil, nil, err
 	}
-	if a.Target == "" || len(a.Text) > maxText || len(f.Text) > 2*maxText || len(a.Params) > maxParams || len(a.Types) > maxParams {
-		return nil, nil, fmt.Errorf("%w: no target, or too large", ErrSQL)
+	if len(f.Text) > 2*maxText {
+		return nil, nil, fmt.Errorf("%w: too large", ErrSQL)
 	}
 	if len(f.Salt) != saltBytes { //guard:A37 sql-salt
 		return nil, nil, fmt.Errorf("%w: no salt", ErrSQL)

@@ -57,11 +57,8 @@ func (x *session) request(u *use) *gateway.Request {
 			a.Params = append(a.Params, pgwire.Value(p, pgwire.Format(u.bind.ParameterFormatCodes, i), typeOf(u, i)))
 		}
 	}
-	salt := gateway.NewSalt()
-	r.Operation, err = sql.NewOperation(a, &sql.Found{
-		Facts: op.Facts{Salt: salt[:]}, Statement: u.mapped.Statement, Text: u.mapped.Text, Catalog: x.known.Catalog(),
-	})
-	if err != nil {
+	d, _, _ := x.holder.Lookup(r.Action, x.target)
+	if r.Operation, err = x.known.Operation(u.mapped, a, gateway.NewSalt(), d); err != nil {
 		r.Denial = op.Deny(op.OperationInvalid, "the statement has no one form")
 	}
 	return r
