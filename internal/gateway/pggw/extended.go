@@ -198,6 +198,9 @@ func (x *session) execute(m *pgproto3.Execute) error {
 // refuseUntilSync tells the client no, and passes over what it sends until Sync.
 // What the server said before comes first.
 func (x *session) refuseUntilSync(err error) error {
+	if x.ctx.Err() != nil {
+		return errEnd
+	}
 	if fatal(err) {
 		return err
 	}

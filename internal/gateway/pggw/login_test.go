@@ -156,13 +156,13 @@ func (r *rogue) serve(raw net.Conn, cert tls.Certificate, ask pgproto3.BackendMe
 	if _, err := b.ReceiveStartupMessage(); err != nil {
 		return
 	}
+	r.mu.Lock()
+	r.asked++ // before it can be refused
+	r.mu.Unlock()
 	b.Send(ask)
 	if b.Flush() != nil {
 		return
 	}
-	r.mu.Lock()
-	r.asked++
-	r.mu.Unlock()
 	for buf := make([]byte, 4096); ; {
 		n, err := c.Read(buf)
 		r.mu.Lock()

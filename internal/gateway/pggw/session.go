@@ -184,6 +184,9 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 // deny tells the client no. In the extended protocol what follows is passed over
 // until Sync. SPEC PGGW-5.
 func (x *session) deny(err error) {
+	if x.ctx.Err() != nil {
+		return // the session ends, and says why
+	}
 	x.client.Wire.Send(pgwire.Problem(err))
 }
 
@@ -240,6 +243,9 @@ func (x *session) after(err error) error {
 
 // refused makes a denial in a transaction what an error of the server is there.
 func (x *session) refused() error {
+	if x.ctx.Err() != nil {
+		return errEnd
+	}
 	if x.up.Tx == 'T' || x.dirty { // also what was executed since the last Sync is one transaction
 		if err := x.fail(); err != nil {
 			return err
