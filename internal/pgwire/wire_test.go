@@ -272,3 +272,37 @@ func FuzzRow(f *testing.F) {
 		}
 	})
 }
+
+// FuzzClient reads anything as the messages of a client: each is whole or an error, and
+// none is read beyond what has come.
+//
+// R11
+func FuzzClient(f *testing.F) {
+	var b []byte
+	for _, m := range []pgproto3.FrontendMessage{
+		&pgproto3.Parse{Name: "s", Query: "SELECT 1", ParameterOIDs: []uint32{23}}, &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("1"), nil}, ParameterFormatCodes: []int16{0, 1}},
+		&pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{MaxRows: 5}, &pgproto3.Close{ObjectType: 'S'}, &pgproto3.CopyData{Data: []byte("a")}, &pgproto3.CopyDone{}, &pgproto3.CopyFail{Message: "x"},
+		&pgproto3.FunctionCall{}, &pgproto3.PasswordMessage{Password: "p"}, &pgproto3.Query{String: "SELECT 1"}, &pgproto3.Flush{}, &pgproto3.Sync{}, &pgproto3.Terminate{},
+	} {
+		one, err := m.Encode(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(one)
+		b = append(b, one...)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const most = 1 << 20
+		c := NewClient(NewFrames(bytes.NewReader(b)), io.Discard)
+		c.Bound(most)
+		for n := 0; ; n++ {
+			if _, err := c.Receive(); err != nil {
+				return
+			}
+			if n > len(b)/5 {
+				t.Fatalf("%d messages of %d bytes", n, len(b))
+			}
+		}
+	})
+}
