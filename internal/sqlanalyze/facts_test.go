@@ -225,10 +225,7 @@ func TestRendered(t *testing.T) {
 }
 
 // An adder puts something into what the grammar made of a statement.
-type adder struct {
-	direct
-	add func(*pg.DefElem)
-}
+type adder struct{ add func(*pg.DefElem) }
 
 func (a adder) Parse(text string) ([]byte, error) {
 	tree, err := pg.Parse(text)
