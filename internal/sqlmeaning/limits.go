@@ -3,4 +3,15 @@ package sqlmeaning
 const (
 	maxMapped     = 4096     // statements kept with what they do
 	maxMappedText = 16 << 10 // bytes of a text that is kept
+
+	maxShaped   = 4 << 10 // bytes of a text that is looked for by its shape
+	maxOutlines = 1024    // texts without integers that are kept
+	maxFixed    = 64      // of each, by integers that cannot be any
+	maxIntegers = 64      // in a text
+	// maxDigits bounds those of an integer: so many are of type int4, whichever they are.
+	maxDigits = 9
+
+	// What stands in for integers: nine digits too, and none is also the other.
+	firstMark  = 716_200_000
+	secondMark = 938_500_000
 )

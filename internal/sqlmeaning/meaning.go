@@ -41,6 +41,7 @@ type Meaning struct {
 
 	mu     sync.RWMutex
 	mapped map[string][]sqlanalyze.Mapped // guarded by mu; by the text
+	shapes shapes
 }
 
 // Get returns the server of the key.
@@ -118,6 +119,9 @@ func (m *Meaning) Statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Ma
 	list, ok := m.mapped[text]
 	m.mu.RUnlock()
 	if ok {
+		return list, nil
+	}
+	if list := m.byShape(g, text); list != nil {
 		return list, nil
 	}
 	list, err := m.analyzer.Map(g, text)

@@ -31,6 +31,9 @@ func NewForm(s *Statement) (*Form, error) {
 	return &Form{s, b}, nil
 }
 
+// For returns f for a copy of its statement, which nobody has changed.
+func (f *Form) For(s *Statement) *Form { return &Form{s, f.encoded} }
+
 // Of reports whether f is the form of this very s: a copy may have been changed.
 func (f *Form) Of(s *Statement) bool {
 	return f != nil && f.of == s //guard-true:R5/sql form-own
