@@ -13,7 +13,7 @@ import (
 )
 
 // shapes are the statements that were mapped for any integers in them: clients write
-// numbers into texts, so that each text is new. ADR 7, SPEC SQL-14.
+// numbers into texts, so that each text is new. ADR 8, SPEC SQL-14.
 type shapes struct {
 	mu sync.RWMutex
 	of map[string]*outline // guarded by mu; by the text without integers
