@@ -150,6 +150,7 @@ func (h *Hall) TLS(protocols ...string) *tls.Config {
 
 func harden(c *tls.Config) {
 	c.MinVersion, c.SessionTicketsDisabled, c.ClientAuth = tls.VersionTLS13, true, tls.RequestClientCert
+	c.DynamicRecordSizingDisabled = true // what is sent together is one record
 }
 
 // Log returns the hall's log.

@@ -20,15 +20,23 @@ var Quick = gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h 
 	return d, nil
 }}
 
-// Watchful is the protocol that looks at the server's catalog before each series.
-var Watchful = gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
-	d, err := New(cfg, h)
-	if err != nil {
-		return nil, err
-	}
-	d.(*handler).age = 0
-	return d, nil
-}}
+// Watchful is the protocol that looks at the server's catalog before each series, and
+// Steady one that looks at it once: what reaches the server is the client's alone.
+var (
+	Watchful = aged(0)
+	Steady   = aged(time.Hour)
+)
+
+func aged(age time.Duration) gateway.Protocol {
+	return gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
+		d, err := New(cfg, h)
+		if err != nil {
+			return nil, err
+		}
+		d.(*handler).age = age
+		return d, nil
+	}}
+}
 
 // Cancel sends a request to cancel, with any key.
 func Cancel(ctx context.Context, addr string, pid uint32, key []byte) error {

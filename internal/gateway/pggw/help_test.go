@@ -103,7 +103,7 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*policy.Document)) *world {
 	t.Helper()
-	return newWorldAt(t, pggw.Protocol, change)
+	return newWorldAt(t, pggw.Steady, change)
 }
 
 // newDatabase makes a database with the schema, which the role app may use.
