@@ -35,6 +35,10 @@ lint: ## gofmt, go vet, staticcheck
 fuzz: ## every fuzz target for TIME (10s)
 	@sh tools/fuzz.sh $(TIME)
 
+.PHONY: pg-regress
+pg-regress: ## map the DML of PostgreSQL's own regression suite, fetched by apt-get source
+	@GO="$(GO)" sh tools/pg-regress.sh
+
 .PHONY: crash
 crash: ## kill gates and ledgers KILLS (1000) times in each receipts.mode, also between permit and act
 	WRIT_KILLS=$(KILLS) $(GO) test -count=1 -timeout 60m -v -run '^TestKill' ./internal/ledger ./internal/server

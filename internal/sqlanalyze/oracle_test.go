@@ -61,9 +61,7 @@ func newOracle(t *testing.T, schema string) *oracle {
 		t.Fatal(err)
 	}
 	o.analyzer = &sqlanalyze.Analyzer{Catalog: cat, Path: []string{"pg_catalog", "public"}}
-	rows, err := testpg.Rows{PgConn: o.PgConn}.Query(t.Context(), `SELECT p.oid::regprocedure, n.nspname || '.' || p.proname || '(' || coalesce((SELECT string_agg(
- CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname || '.' END || t.typname, ',' ORDER BY x.i) FROM unnest(p.proargtypes) WITH ORDINALITY x(t, i)
- JOIN pg_type t ON t.oid = x.t JOIN pg_namespace tn ON tn.oid = t.typnamespace), '') || ')' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace`)
+	rows, err := testpg.Rows{PgConn: o.PgConn}.Query(t.Context(), functionNames)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +70,13 @@ func newOracle(t *testing.T, schema string) *oracle {
 	}
 	return o
 }
+
+// functionNames has how GRANT names each function, its signature in facts, and its
+// language.
+const functionNames = `SELECT p.oid::regprocedure, n.nspname || '.' || p.proname || '(' || coalesce((SELECT string_agg(
+ CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname || '.' END || t.typname, ',' ORDER BY x.i) FROM unnest(p.proargtypes) WITH ORDINALITY x(t, i)
+ JOIN pg_type t ON t.oid = x.t JOIN pg_namespace tn ON tn.oid = t.typnamespace), '') || ')', l.lanname
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang`
 
 func (o *oracle) must(t *testing.T, text string) {
 	t.Helper()

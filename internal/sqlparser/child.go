@@ -20,6 +20,10 @@ import (
 // ErrParser is wrapped by every error of this package.
 var ErrParser = errors.New("sql parser")
 
+// ErrEnded is wrapped by the error for a text over which the process of the grammar
+// ended.
+var ErrEnded = fmt.Errorf("%w: it ended over this statement", ErrParser)
+
 // Command is the name of the hidden command that runs [Serve].
 const Command = "sql-parser"
 

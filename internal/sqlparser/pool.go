@@ -69,7 +69,7 @@ func (p *Pool) ask(kind byte, b []byte, n int) (answers [][]byte, err error) {
 		c = nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: it ended over this statement: %w", ErrParser, err)
+		return nil, fmt.Errorf("%w: %w", ErrEnded, err)
 	}
 	if refused != "" {
 		return nil, fmt.Errorf("%w: %s", ErrParser, refused)
