@@ -138,22 +138,49 @@ func (r *regression) load(x *relayed) {
 }
 
 // probe runs a SELECT that the server took once more, as a role that may do what it
-// was mapped to. What it is refused inside a function says nothing of the mapping.
+// was mapped to. What it is refused inside a function says nothing of the mapping, so
+// that statements which call such are not judged. One in a few is first run with a
+// read withheld: if the server never refused those, the others would show nothing.
 func (r *regression) probe(x *relayed, m *sqlanalyze.Mapped, text string) {
+	r.probed++
+	if r.callsOut(m) {
+		return
+	}
+	if r.judged%10 == 0 && len(m.Relations) > 0 && m.Relations[0].Schema != "pg_catalog" && m.Relations[0].Schema != "information_schema" {
+		less := *m
+		less.Relations, less.Reads = nil, nil
+		r.planted++
+		if e := r.refusal(x, &less); e != nil {
+			r.noticed++
+		}
+	}
+	r.judged++
+	if e := r.refusal(x, m); e != nil {
+		r.failed = append(r.failed, fmt.Sprintf("%s\n   %s\n   %s", e.Message, strings.Join(strings.Fields(text), " "), m.Text))
+	}
+}
+
+// refusal returns what the server refuses to a role that may do what m says, or nil.
+func (r *regression) refusal(x *relayed, m *sqlanalyze.Mapped) *pgconn.PgError {
+	granted := false
 	err := x.apart(func() error {
 		if _, err := x.Query(context.Background(), r.grants(m)); err != nil {
-			return fmt.Errorf("grant: %v", err)
+			return err
 		}
-		r.probed++
+		granted = true
 		_, err := x.Query(context.Background(), m.Text)
 		return err
 	})
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == "42501" && ofTheStatement.MatchString(e.Message) && e.Where == "" && !r.callsOut(m) {
-		r.failed = append(r.failed, fmt.Sprintf("%s\n   %s\n   %s", e.Message, strings.Join(strings.Fields(text), " "), m.Text))
-	} else if err != nil && e == nil && logged != nil {
-		r.t.Logf("%v\n   %s", err, m.Text)
+	switch {
+	case !granted:
+		r.ungranted++
+	case err == nil:
+		r.clean++
+	case errors.As(err, &e) && e.Code == "42501" && ofTheStatement.MatchString(e.Message) && e.Where == "":
+		return e
 	}
+	return nil
 }
 
 // ofTheStatement is what is said of what a statement names; of tables only the server
@@ -189,10 +216,11 @@ func (r *regression) grants(m *sqlanalyze.Mapped) string {
 }
 
 // callsOut reports whether m calls functions of the suite, or of the server's in SQL:
-// what is inside runs with the rights of who calls.
+// what is inside runs with the rights of who calls. The functions behind casts do not
+// count: every statement has them, and those of the suite read no tables.
 func (r *regression) callsOut(m *sqlanalyze.Mapped) bool {
 	for _, f := range slices.Concat(m.Functions, m.Operators, m.Underlying) {
-		if strings.Contains(f, "(") && (!strings.HasPrefix(f, "pg_catalog.") || r.inSQL[f]) {
+		if strings.Contains(f, "(") && !slices.Contains(r.analyzer.Catalog.Casts, f) && (!strings.HasPrefix(f, "pg_catalog.") || r.inSQL[f]) {
 			return true
 		}
 	}
