@@ -14,8 +14,12 @@ import (
 	"github.com/writhq/writ/secret"
 )
 
-// ErrWire is wrapped by every error of this package.
-var ErrWire = errors.New("postgres")
+// ErrWire is wrapped by every error of this package, ErrRefused beside it where the
+// server has said no.
+var (
+	ErrWire    = errors.New("postgres")
+	ErrRefused = errors.New("refused by the server")
+)
 
 // A Login is how a server lets someone in.
 type Login struct {
@@ -43,6 +47,10 @@ type Upstream struct {
 	Wire   *Server
 	Params map[string]string // what the server reports of its settings
 	Tx     byte              // state of the transaction: I, T or E
+
+	// Aside takes what the server says unasked while [Upstream.Query] waits for its
+	// answer; nil: nobody is there yet to hear it.
+	Aside func(pgproto3.BackendMessage) error
 
 	pid  uint32
 	key  []byte
@@ -102,7 +110,7 @@ func hijack(ctx context.Context, p *pgconn.PgConn, dial func(context.Context) (n
 const ownName = "writ.own"
 
 // Query runs one query and returns its rows as text. Nothing else is under way, and
-// what has a name stays.
+// what has a name stays. Errors wrap [ErrRefused], or the connection is of no more use.
 func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err error) {
 	stop := context.AfterFunc(ctx, func() { u.Close() })
 	defer stop()
@@ -121,6 +129,12 @@ func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 		if err != nil {
 			return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
 		}
+		if Unasked(m) && u.Aside != nil { //guard:A17 unasked-heard
+			if err := u.Aside(m); err != nil {
+				return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
+			}
+			continue
+		}
 		switch m := m.(type) {
 		case *Row:
 			d, err := m.Values()
@@ -133,12 +147,22 @@ func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 			}
 			rows = append(rows, row)
 		case *pgproto3.ErrorResponse:
-			refused = fmt.Errorf("%w: query: %s", ErrWire, m.Code)
+			refused = fmt.Errorf("%w: query: %w: %s", ErrWire, ErrRefused, m.Code)
 		case *pgproto3.ReadyForQuery:
 			u.Tx = m.TxStatus
 			return rows, refused
 		}
 	}
+}
+
+// Unasked reports whether a server says m by itself: notices and the like are no
+// answers.
+func Unasked(m pgproto3.BackendMessage) bool {
+	switch m.(type) {
+	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:
+		return true
+	}
+	return false
 }
 
 // Cancel asks the server to stop what it does for u.

@@ -268,10 +268,12 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// TestListen shows notifications that reach a client while it asks for nothing.
+// TestListen shows notifications that reach a client while it asks for nothing, and while
+// the gate asks the server something itself.
 //
 // SPEC PGGW-10
 // R3/sql
+// guard: unasked-heard
 func TestListen(t *testing.T) {
 	t.Parallel()
 	w := newBroad(t, nil)
@@ -308,5 +310,22 @@ func TestListen(t *testing.T) {
 	defer cancel()
 	if err := listener.WaitForNotification(ctx); err == nil || ctx.Err() != nil {
 		t.Errorf("the server ended it, and the client waits: %v", err)
+	}
+	h := w.raw(t)
+	talk(t, h, isReady, &pgproto3.Query{String: "LISTEN jobs"})
+	parsed := func(m pgproto3.BackendMessage) bool { _, ok := m.(*pgproto3.ParseComplete); return ok }
+	talk(t, h, parsed, &pgproto3.Parse{Query: "SELECT 1"}, &pgproto3.Flush{}) // until the transaction ends the server keeps it
+	if _, err := query(t, w.client(t), "NOTIFY jobs, 'late'"); err != nil {
+		t.Fatal(err)
+	}
+	heard := ""
+	_, failed := talk(t, h, func(m pgproto3.BackendMessage) bool {
+		if n, ok := m.(*pgproto3.NotificationResponse); ok {
+			heard = n.Payload
+		}
+		return isReady(m)
+	}, &pgproto3.Query{String: "DELETE FROM customers"})
+	if failed == "" || heard != "late" {
+		t.Errorf("while the gate ends what was refused: %q, %q", failed, heard)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
@@ -232,7 +233,7 @@ func (x *session) collect() error {
 			x.client.Wire.Send(m)
 			return nil
 		}
-		if counts(m) {
+		if !pgwire.Unasked(m) {
 			x.owed--
 		}
 		if err := x.pass(m); err != nil {
@@ -241,15 +242,6 @@ func (x *session) collect() error {
 	}
 	x.confirmed()
 	return nil
-}
-
-// counts reports whether m is an answer: notices and the like come unasked.
-func counts(m pgproto3.BackendMessage) bool {
-	switch m.(type) {
-	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:
-		return false
-	}
-	return true
 }
 
 // sync ends a series of messages. One that was refused fails the transaction
@@ -274,11 +266,11 @@ func (x *session) sync() error {
 			return errUpstream
 		}
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
-			x.ready(r)
+			x.ready(r.TxStatus)
 			x.client.Wire.Send(r)
 			return nil
 		}
-		if !quiet || !counts(m) {
+		if !quiet || pgwire.Unasked(m) {
 			if err := x.pass(m); err != nil {
 				return err
 			}

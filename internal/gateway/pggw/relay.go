@@ -236,7 +236,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 // over ends an answer whose Sync went with it.
 func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 	a.brake.End()
-	a.ready(m)
+	a.ready(m.TxStatus)
 	if a.stopped != nil {
 		a.deny(a.stopped)
 	}

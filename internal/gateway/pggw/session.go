@@ -105,6 +105,7 @@ func (x *session) speak() error {
 	data, forget := x.cancels.Add(func() { x.up.Cancel(x.ctx, x.upTLS) })
 	defer forget()
 	x.begun = true
+	x.up.Aside = x.pass
 	c := x.client
 	c.Wire.Bound(maxMessage)
 	c.Wire.Send(&pgproto3.AuthenticationOk{})
@@ -257,29 +258,20 @@ func (x *session) refused() error {
 
 // fail makes the transaction upstream fail, by a statement that is none.
 func (x *session) fail() error {
-	x.up.Wire.Send(&pgproto3.Query{String: "writ_denied"})
-	if err := x.up.Wire.Flush(); err != nil {
+	if _, err := x.up.Query(x.ctx, "writ_denied"); !errors.Is(err, pgwire.ErrRefused) {
 		return errUpstream
 	}
-	for {
-		m, err := x.up.Wire.Receive()
-		if err != nil {
-			return errUpstream
-		}
-		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
-			x.ready(r)
-			return nil
-		}
-	}
+	x.ready(x.up.Tx)
+	return nil
 }
 
 // ready notes that the server has ended a series: what it did not confirm it does
 // not have, and portals live no longer than their transaction.
-func (x *session) ready(r *pgproto3.ReadyForQuery) {
-	x.up.Tx = r.TxStatus
+func (x *session) ready(tx byte) {
+	x.up.Tx = tx
 	x.takeBack()
 	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
-	if r.TxStatus == 'I' {
+	if tx == 'I' {
 		x.over(false)
 	}
 }
