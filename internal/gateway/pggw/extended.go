@@ -127,10 +127,13 @@ func (x *session) close(m *pgproto3.Close) error {
 }
 
 // answered notes that the server owes the client n messages, which are read with
-// the next execution or Sync.
+// the next execution or Sync, or when they or what waits for the server are many.
 func (x *session) answered(n int) error {
 	x.owed += n
 	x.dirty = true
+	if x.owed >= maxOwed || x.up.Wire.Held() >= maxOut { //guard:R11 series-bound
+		return x.collect()
+	}
 	return nil
 }
 

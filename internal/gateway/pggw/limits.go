@@ -9,6 +9,8 @@ const (
 	maxMessage      = 64 << 20         // bytes of any other, once the holder is known
 	maxPrepared     = 1024             // statements and portals of a session
 	maxHeld         = 64 << 20         // bytes of their texts and values
+	maxOwed         = 1024             // answers of the server that are read together
+	maxOut          = 1 << 20          // bytes that wait for the server, and one message more
 	maxFarewell     = time.Second      // for a client to take the reason why its session ends
 	maxDrain        = 30 * time.Second // for what is under way when the gate stops
 	maxStall        = 60 * time.Second // for a client to take what it is sent

@@ -115,6 +115,37 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+// TestLongSeries shows a client that asks for no answer: after so many messages, or so
+// many bytes, it gets those that there are, and the gate keeps nothing of them.
+//
+// SPEC PGGW-4
+// R11
+// guard: series-bound
+func TestLongSeries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	many, large := make([]pgproto3.FrontendMessage, 1024), []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "SELECT $1::text"}}
+	for i := range many {
+		many[i] = &pgproto3.Parse{Query: "SELECT 1"}
+	}
+	for range 20 {
+		large = append(large, &pgproto3.Bind{Parameters: [][]byte{make([]byte, 64<<10)}})
+	}
+	for name, list := range map[string][]pgproto3.FrontendMessage{"messages": many, "bytes": large} {
+		h := w.raw(t)
+		parsed := func(m pgproto3.BackendMessage) bool { _, ok := m.(*pgproto3.ParseComplete); return ok }
+		if _, failed := talk(t, h, parsed, list...); failed != "" {
+			t.Errorf("%s: %s", name, failed)
+		}
+		if rows, failed := talk(t, h, isReady, &pgproto3.Bind{Parameters: [][]byte{}}, &pgproto3.Sync{}); len(rows) > 0 {
+			t.Errorf("%s: %q, %s", name, rows, failed)
+		}
+		if rows, failed := talk(t, h, isReady, &pgproto3.Query{String: "SELECT 7"}); failed != "" || len(rows) != 1 {
+			t.Errorf("%s: after it: %q, %s", name, rows, failed)
+		}
+	}
+}
+
 // TestSeveralStatements shows texts of several statements: each has the bounds of
 // its own declaration and its own outcome.
 //
