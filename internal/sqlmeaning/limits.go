@@ -1,8 +1,12 @@
 package sqlmeaning
 
+import "time"
+
 const (
-	maxMapped     = 4096     // statements kept with what they do
-	maxMappedText = 16 << 10 // bytes of a text that is kept
+	maxTurn       = 250 * time.Millisecond // that one session waits for what another reads
+	maxPaths      = 16                     // search paths by which statements of a server are kept
+	maxMapped     = 4096                   // statements kept with what they do
+	maxMappedText = 16 << 10               // bytes of a text that is kept
 
 	maxShaped   = 4 << 10 // bytes of a text that is looked for by its shape
 	maxOutlines = 1024    // texts without integers that are kept

@@ -7,6 +7,7 @@ package sqlmeaning
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,21 +24,29 @@ type Servers struct {
 	of map[Key]*Server // guarded by mu
 }
 
-// A Key is what the meaning of a statement hangs on: where the server is, who it is
-// looked at as, and where names are looked for.
-type Key struct{ Origin, User, Path string }
+// A Key says where a server is, and who it is looked at as.
+type Key struct{ Origin, User string }
 
 // A Server is one server.
 type Server struct {
-	current atomic.Pointer[Meaning]
-	reading sync.Mutex
+	current atomic.Pointer[known]
+	turn    chan struct{} // of who looks; there is one place
+}
+
+// known is the catalog that a server had. Nothing in it hangs on the search path of the
+// session that asked: it is read from the server's own tables, and every name is whole.
+type known struct {
+	catalog *sqlcatalog.Catalog
+	mark    *sqlcatalog.Mark
+	checked atomic.Int64 // Unix nanoseconds: it was the server's then
+
+	mu    sync.RWMutex
+	along []*Meaning // guarded by mu; by the paths that sessions have, the newest last
 }
 
 // A Meaning is what statements mean by one catalog and search path.
 type Meaning struct {
 	analyzer sqlanalyze.Analyzer
-	mark     string
-	checked  atomic.Int64 // Unix nanoseconds: it was the server's then
 
 	mu     sync.RWMutex
 	mapped map[string][]sqlanalyze.Mapped // guarded by mu; by the text
@@ -52,50 +61,84 @@ func (s *Servers) Get(k Key) *Server {
 		s.of = make(map[Key]*Server)
 	}
 	if s.of[k] == nil {
-		s.of[k] = new(Server)
+		s.of[k] = &Server{turn: make(chan struct{}, 1)}
 	}
 	return s.of[k]
 }
 
-// Now returns what was last known, and whether that was no longer ago than age; nil
-// before the first [Server.Read].
-func (s *Server) Now(age time.Duration) (m *Meaning, fresh bool) {
-	m = s.current.Load()
-	if m == nil {
+// Now returns what was last known, for names that are looked for along the path, and
+// whether that was no longer ago than age; nil before the first [Server.Read].
+func (s *Server) Now(path []string, age time.Duration) (m *Meaning, fresh bool) {
+	k := s.current.Load()
+	if k == nil {
 		return nil, false
 	}
-	if time.Now().UnixNano()-m.checked.Load() >= int64(age) { //guard:A17 catalog-checked
-		return m, false
-	}
-	return m, true
+	return k.meaning(path), k.fresh(age)
 }
 
 // Read returns what is known, for names that are looked for along the path. If that
 // is older than age it is seen over q to be the server's still, or read again; of
-// several that ask at once, one looks. Errors are those of [sqlcatalog]. SPEC PGGW-9.
+// several that ask at once one looks, and the others wait for it, but not long. What a transaction sees that keeps to a snapshot
+// of before counts for nobody else, and not where something later is known. Errors are
+// those of [sqlcatalog]. SPEC PGGW-9.
 func (s *Server) Read(ctx context.Context, q sqlcatalog.Querier, path []string, age time.Duration) (*Meaning, error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	at := time.Now()
-	m, fresh := s.Now(age)
-	if fresh {
-		return m, nil
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-time.After(maxTurn): // its connection has stalled, or its client
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	mark, err := sqlcatalog.Mark(ctx, q) // before the rest: what changes meanwhile is seen the next time
+	at := time.Now()
+	k := s.current.Load()
+	if k != nil && k.fresh(age) {
+		return k.meaning(path), nil
+	}
+	mark, err := sqlcatalog.Look(ctx, q) // before the rest: what changes meanwhile is seen the next time
 	if err != nil {
 		return nil, err
 	}
-	if m == nil || m.mark != mark {
+	same := k != nil && k.mark.State == mark.State
+	if !same && (k == nil || mark.Now || mark.At >= k.mark.At) { //guard:A17 snapshot-later
 		c, err := sqlcatalog.Load(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		m = New(c, path)
-		m.mark = mark
+		k = &known{catalog: c, mark: mark}
 	}
-	m.checked.Store(at.UnixNano())
-	s.current.Store(m)
-	return m, nil
+	if mark.Now { //guard:A17 snapshot-own
+		k.checked.Store(at.UnixNano())
+	}
+	s.current.Store(k)
+	return k.meaning(path), nil
+}
+
+func (k *known) fresh(age time.Duration) bool {
+	return time.Now().UnixNano()-k.checked.Load() < int64(age) //guard-true:A17 catalog-checked
+}
+
+// meaning returns what statements mean along the path. Of many paths, which clients
+// choose, it forgets the oldest.
+func (k *known) meaning(path []string) *Meaning {
+	along := func(m *Meaning) bool { return slices.Equal(m.analyzer.Path, path) }
+	k.mu.RLock()
+	i := slices.IndexFunc(k.along, along)
+	if i >= 0 {
+		defer k.mu.RUnlock()
+		return k.along[i]
+	}
+	k.mu.RUnlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if i := slices.IndexFunc(k.along, along); i >= 0 {
+		return k.along[i]
+	}
+	if n := len(k.along); n >= maxPaths { //guard:R11 paths-bound
+		k.along = slices.Delete(k.along, 0, n-maxPaths+1)
+	}
+	m := New(k.catalog, slices.Clone(path))
+	k.along = append(k.along, m)
+	return m
 }
 
 // New returns what statements mean by c, for names that are looked for along the

@@ -16,8 +16,8 @@ func (x *session) upToDate() error {
 			return err
 		}
 	}
-	k, fresh := x.server.Now(x.age)
-	if !fresh && quiet || k == nil {
+	k, fresh := x.server.Now(x.path, x.age)
+	if k == nil || !fresh && quiet {
 		var err error
 		if k, err = x.server.Read(x.ctx, x.up, x.path, x.age); err != nil {
 			x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)

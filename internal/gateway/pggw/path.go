@@ -2,7 +2,6 @@ package pggw
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlmeaning"
@@ -40,8 +39,5 @@ func (x *session) followPath() error {
 		return errUpstream
 	}
 	x.path, x.stale = path, false
-	key := x.key
-	key.Path = strings.Join(path, "\x00")
-	x.server = x.servers.Get(key)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -35,7 +34,6 @@ type session struct {
 	known    *sqlmeaning.Meaning
 	ctx      context.Context
 	server   *sqlmeaning.Server
-	key      sqlmeaning.Key
 	moved    bool // the path was changed once
 	stale    bool // it was changed, and not asked for since
 	idler
@@ -71,8 +69,7 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
 	x.up, x.ctx, x.names = up, ctx, newNames()
-	x.key = sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name, Path: strings.Join(x.path, "\x00")}
-	x.server = x.servers.Get(x.key)
+	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
 	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
 		return x.cut(ctx)
 	} else if err != nil {
