@@ -15,10 +15,9 @@ import (
 // ordinary statement, which has none.
 type Effect struct {
 	Kind EffectKind
-	Name string   // of the cursor or prepared statement, as the server has it; "" for all of them
-	Hold bool     // of Declare: the cursor outlives its transaction
-	Path []string // of SetPath
-	Text string   // of Declare and Prepare: the statement inside, as it would run alone
+	Name string // of the cursor or prepared statement, as the server has it; "" for all of them
+	Hold bool   // of Declare: the cursor outlives its transaction
+	Text string // of Declare and Prepare: the statement inside, as it would run alone
 
 	// Types are those that Prepare gives to its parameters; see [sqltree.TypeOID].
 	Types []uint32
@@ -44,8 +43,9 @@ const (
 	Deallocate
 	CopyOut
 	CopyIn
-	SetPath    // names are looked for in Path from then on, and in pg_catalog
+	SetPath    // names are looked for elsewhere from then on
 	ResetPath  // names are looked for as when the session began
+	ResetAll   // the same, and every other setting is what it was then
 	DiscardAll // closes all cursors and deallocates all prepared statements
 )
 

@@ -10,11 +10,8 @@ import (
 	"github.com/writhq/writ/op/sql"
 )
 
-// setPath counts SET search_path. A change that ends with its transaction is denied.
+// setPath counts SET search_path.
 func (v *visitor) setPath(n *pg.VariableSetStmt) {
-	if n.IsLocal {
-		deny("SET LOCAL search_path: set it for the session")
-	}
 	var path []string
 	for _, a := range n.Args {
 		path = append(path, settingValue(a))
@@ -37,7 +34,7 @@ func (v *visitor) newPath(path []string) []string {
 	}
 	v.set = &sql.Setting{Name: "search_path", Value: strings.Join(path, ", ")}
 	if v.effect.Kind == Ordinary {
-		v.effect.Kind, v.effect.Path = SetPath, path
+		v.effect.Kind = SetPath
 	}
 	return path
 }

@@ -37,7 +37,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 	name := strings.ToLower(n.Name)
 	switch n.Kind {
 	case pg.VariableSetKind_VAR_RESET_ALL:
-		v.effect.Kind = ResetPath
+		v.effect.Kind = ResetAll
 		v.kinds[sql.Session] = true
 		return
 	case pg.VariableSetKind_VAR_SET_MULTI:
@@ -56,6 +56,9 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 			return
 		}
 	case pg.VariableSetKind_VAR_SET_VALUE:
+		if n.IsLocal && (name == "search_path" || name == sql.PurposeSetting) { // a gate would have to follow transactions
+			deny("SET LOCAL %s: set it for the session", name)
+		}
 		if name == "search_path" {
 			v.setPath(n)
 			return

@@ -118,6 +118,10 @@ func union[T comparable](a, b []T, compare func(a, b T) int) []T {
 // ReadOnly is the setting that transactions that are to write are said to set.
 const ReadOnly = "transaction_read_only"
 
+// PurposeSetting is the setting by which a session names the purpose of what it does from
+// then on, where the policy declares that setting. SPEC PGGW-12.
+const PurposeSetting = "writ.purpose"
+
 // A Setting is what SET, SHOW or the mode of a transaction names.
 type Setting struct {
 	Name  string `cbor:"1,keyasint"`

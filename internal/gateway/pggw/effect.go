@@ -13,9 +13,6 @@ import (
 // FETCH and EXECUTE are what was declared or prepared under their name. SPEC PGGW-10.
 func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *names) (*use, error) {
 	u := &use{text: text, mapped: m, effect: m.Effect}
-	if local(m) {
-		return nil, op.Deny(op.OperationInvalid, "SET LOCAL of writ.purpose: set it for the session, or name it in a comment")
-	}
 	if m.Set != nil && m.Set.Name == sql.ReadOnly && slices.Contains(m.Kinds, "transaction") && !x.readOnly { // it says what is so anyway
 		plain := *m
 		plain.Set, u.mapped = nil, &plain

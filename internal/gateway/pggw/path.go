@@ -8,11 +8,15 @@ import (
 	"github.com/writhq/writ/op"
 )
 
-// moves reports whether u changes where the server looks for names, or may.
-func (u *use) moves() bool {
+// moves reports whether u changes where the server looks for names, or may: to reset
+// that changes something only if it was ever changed.
+func (x *session) moves(u *use) bool {
+	switch u.effect.Kind {
+	case sqlanalyze.ResetPath, sqlanalyze.ResetAll, sqlanalyze.DiscardAll:
+		return x.moved
+	}
 	s := u.mapped.Set
-	return u.effect.Kind == sqlanalyze.ResetPath || u.effect.Kind == sqlanalyze.DiscardAll ||
-		s != nil && s.Name == "search_path" && !slices.Contains(u.mapped.Kinds, "show")
+	return s != nil && s.Name == "search_path" && !slices.Contains(u.mapped.Kinds, "show")
 }
 
 // errMoved is the denial of what stands behind a change of the search path in the same
@@ -21,7 +25,7 @@ var errMoved = op.Deny(op.OperationInvalid, "the search path changes in this ser
 
 // alone returns errMoved if one of several statements changes the path. SPEC SQL-13.
 func (x *session) alone(uses []*use) error {
-	if len(uses) > 1 && slices.ContainsFunc(uses, func(u *use) bool { return u.moves() && (x.moved || u.mapped.Set != nil) }) { //guard:A17 path-alone
+	if len(uses) > 1 && slices.ContainsFunc(uses, x.moves) { //guard:A17 path-alone
 		return errMoved
 	}
 	return nil

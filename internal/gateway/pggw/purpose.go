@@ -2,7 +2,6 @@ package pggw
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/sqlanalyze"
@@ -11,10 +10,6 @@ import (
 	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/proof"
 )
-
-// purposeSetting is the setting by which a session names the purpose of what it does
-// from then on, where the policy declares that setting. SPEC PGGW-12.
-const purposeSetting = "writ.purpose"
 
 // purposed gives u the purpose that its statement names: in a comment, where the
 // declaration of its action allows that, or by SET before it. SPEC PGGW-12.
@@ -49,15 +44,9 @@ func (x *session) proofOf(u *use) (gateway.Proof, error) {
 // setPurpose keeps the purpose that u has set.
 func (n *names) setPurpose(u *use) {
 	switch s := u.mapped.Set; {
-	case u.effect.Kind == sqlanalyze.DiscardAll, strings.HasPrefix(u.mapped.Text, "RESET ALL"):
+	case u.effect.Kind == sqlanalyze.DiscardAll, u.effect.Kind == sqlanalyze.ResetAll:
 		n.purpose = ""
-	case s != nil && s.Name == purposeSetting && slices.Contains(u.mapped.Kinds, "set"):
+	case s != nil && s.Name == sql.PurposeSetting && slices.Contains(u.mapped.Kinds, "set"):
 		n.purpose = s.Value
 	}
-}
-
-// local reports whether u sets the purpose for a transaction only: a gate would have
-// to follow the server's transactions for that.
-func local(m *sqlanalyze.Mapped) bool {
-	return m.Set != nil && m.Set.Name == purposeSetting && strings.HasPrefix(m.Text, "SET LOCAL")
 }

@@ -17,6 +17,7 @@ import (
 func TestPurpose(t *testing.T) {
 	t.Parallel()
 	on := newWorld(t, func(d *policy.Document) {
+		broad(d)
 		d.Operations[1].SQL.PurposeComment = true
 		d.Operations[1].SQL.Settings = append(d.Operations[1].SQL.Settings, "writ.purpose")
 		d.Rules += `@id("no-lookup") forbid (principal, action == Action::"sql:update", resource) when { context.purpose == "lookup" };`
@@ -44,6 +45,9 @@ func TestPurpose(t *testing.T) {
 		{read, "lookup", true},
 		{read + " /*writ_purpose='refund'*/", "refund", false},
 		{change, "", true},
+		{"RESET ALL", "lookup", false},
+		{read, "refund", true},
+		{"SET writ.purpose = 'lookup'", "refund", false},
 		{"SET LOCAL writ.purpose = 'refund'", "", false},
 		{"SET writ.purpose = 'fun'", "lookup", false},
 		{read, "", true},

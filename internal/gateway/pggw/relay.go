@@ -193,7 +193,7 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 	if c, ok := m.(*pgproto3.CommandComplete); ok {
 		u.result.tag(c.CommandTag)
 		a.effect(u)
-		if u.moves() {
+		if a.moves(u) {
 			a.moved, a.stale = true, true
 		}
 	}
