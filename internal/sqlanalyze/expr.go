@@ -19,8 +19,12 @@ func (v *visitor) exprs(list []*pg.Node, s *scope) {
 func (v *visitor) readAll(columns []sql.Column) {
 	for _, c := range columns {
 		v.reads[c] = true
-		if !v.plain {
-			v.uses[c] = true
+		if v.plain {
+			continue
+		}
+		v.uses[c] = true
+		if r := v.Catalog.Relations[sqlcatalog.Name{Schema: c.Schema, Name: c.Table}]; r != nil { // what is made of its value is checked again
+			v.runs(r.Checks[c.Name])
 		}
 	}
 }
@@ -173,6 +177,7 @@ func (v *visitor) attribute(name string) (any bool) {
 		for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 			if f.Takes(1) {
 				v.functions[f.String()], any = true, true
+				v.runs(f.Checks)
 			}
 		}
 	}
@@ -268,6 +273,7 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 		if n.fits(f) {
 			v.functions[f.String()], found = true, true
+			v.runs(f.Checks)
 		}
 	}
 	if !found {
@@ -292,6 +298,8 @@ func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 		v.updates[v.sequence(c, sql.Update).Column("last_value")] = true
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "set_config"}:
 		v.configured(c)
+	case sqlcatalog.Name{Schema: "pg_catalog", Name: "lastval"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "pg_sequence_parameters"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "currtid2"}:
+		deny("%s finds a relation that the statement does not name; currval names its sequence", n)
 	}
 }
 
@@ -398,7 +406,7 @@ func (v *visitor) typeName(t *pg.TypeName) {
 	}
 	if typ.Schema != "pg_catalog" {
 		v.types[typ.Name.String()] = true
-		v.runs(typ.Calls)
+		v.runs(typ.Checks)
 	}
 	if len(parts) == 1 {
 		t.Names = []*pg.Node{pg.MakeStrNode(typ.Schema), pg.MakeStrNode(name)}

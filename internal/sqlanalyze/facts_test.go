@@ -53,6 +53,13 @@ CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN 
 CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
 CREATE PROCEDURE settle(int, OUT int, OUT text) LANGUAGE plpgsql AS 'BEGIN $2 := $1; END';
 CREATE PROCEDURE settle(text) LANGUAGE plpgsql AS 'BEGIN END';
+CREATE FUNCTION fine(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+CREATE DOMAIN tidy AS text CHECK (fine(VALUE));
+CREATE DOMAIN tidiest AS tidy;
+CREATE TYPE pair AS (a int, b tidiest[]);
+CREATE TYPE span AS RANGE (subtype = tidy);
+CREATE TABLE pairs (p pair, d text);
+CREATE FUNCTION firstof(pair) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 `
 
 // factsOf writes what a statement does, a line for each sort that is not empty.

@@ -1,7 +1,6 @@
 package sqlanalyze
 
 import (
-	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -87,25 +86,11 @@ func harmless(name, value string) bool {
 }
 
 func settingValue(n *pg.Node) string {
-	if t := n.GetTypeCast(); t != nil {
-		n = t.Arg // an interval, as a time zone
-	}
-	c := n.GetAConst()
-	if c == nil {
+	value, ok := sqltree.SettingValue(n)
+	if !ok {
 		deny("the value of a setting is a literal")
 	}
-	switch x := c.Val.(type) {
-	case *pg.A_Const_Sval:
-		return x.Sval.Sval
-	case *pg.A_Const_Fval:
-		return x.Fval.Fval
-	case *pg.A_Const_Boolval:
-		return strconv.FormatBool(x.Boolval.Boolval)
-	case *pg.A_Const_Ival:
-		return strconv.Itoa(int(x.Ival.Ival))
-	}
-	deny("the value of a setting is a literal")
-	return ""
+	return value
 }
 
 // pinned are the settings on which it hangs what a statement means.

@@ -48,6 +48,7 @@ type Relation struct {
 	Underlying  []Name              // what a view reads, and the children and partitions of a table, at any depth
 	Calls       []string            // signatures of the functions that run in its rules and policies, at any depth
 	Fills       []string            // the same in its defaults, checks and indices; and sequences
+	Checks      map[string][]string // the same in the checks of domains that the columns are made of, if there are any
 }
 
 // Origin returns the column that a result column says it comes from.
@@ -79,6 +80,7 @@ type Function struct {
 	Kind     byte     // f, p, a or w
 	Columns  []string // of the rows it returns; nil if it returns one value
 	Open     bool     // its columns hang on what it is called with
+	Checks   []string // signatures of the functions in the checks of domains that its types are made of
 }
 
 // String returns the function's signature, such as pg_catalog.lower(text).
@@ -104,5 +106,5 @@ type Operator struct {
 // A Type is a data type.
 type Type struct {
 	Name
-	Calls []string // signatures of the functions in the checks of a domain
+	Checks []string // signatures of the functions in the checks of domains that it is made of
 }

@@ -28,6 +28,8 @@ const (
  (SELECT pg_catalog.string_agg(a.attname, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
  (SELECT pg_catalog.string_agg(a.attnum::pg_catalog.text, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
+ (SELECT pg_catalog.string_agg(a.atttypid::pg_catalog.text, E'\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p','v','m','f','S']::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
@@ -51,8 +53,6 @@ UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits`
  UNION ALL SELECT conrelid, 'f', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.<>) 0 AND conbin IS NOT NULL
  UNION ALL SELECT indrelid, 'f', pg_catalog.concat(indexprs::pg_catalog.text, indpred::pg_catalog.text) FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
  UNION ALL SELECT partrelid, 'f', partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
- UNION ALL SELECT a.attrelid, 'f', k.conbin::pg_catalog.text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_constraint k ON k.contypid OPERATOR(pg_catalog.=) a.atttypid
-  WHERE k.contypid OPERATOR(pg_catalog.<>) 0
  UNION ALL SELECT contypid, 't', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0) x,
  LATERAL pg_catalog.regexp_matches(x.t, ':(aggfnoid|winfnoid|opfuncid|funcid) (\d+)(?: :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d))?', 'g') m
 WHERE NOT (m[2]::pg_catalog.oid OPERATOR(pg_catalog.<) 16384 AND (m[1] OPERATOR(pg_catalog.=) 'opfuncid' OR COALESCE(m[3], '') OPERATOR(pg_catalog.=) ANY (ARRAY['1', '2'])))
@@ -74,7 +74,8 @@ FROM pg_catalog.pg_constraint c WHERE c.contype OPERATOR(pg_catalog.=) ANY (ARRA
   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.typrelid
   WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype AND t.typrelid OPERATOR(pg_catalog.<>) 0 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
  (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) p.prorettype),
- COALESCE(CASE p.prokind WHEN 'p' THEN pg_catalog.cardinality(pg_catalog.array_positions(p.proargmodes, 'o')) END, 0)
+ COALESCE(CASE p.prokind WHEN 'p' THEN pg_catalog.cardinality(pg_catalog.array_positions(p.proargmodes, 'o')) END, 0),
+ pg_catalog.concat_ws(E'\x01', p.prorettype, pg_catalog.array_to_string(COALESCE(p.proallargtypes, p.proargtypes::pg_catalog.oid[]), E'\x01'))
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace ORDER BY p.oid`
 	operators = `SELECT n.nspname, o.oprname, fn.nspname, p.proname,
  (SELECT pg_catalog.string_agg(CASE tn.nspname WHEN 'pg_catalog' THEN '' ELSE tn.nspname OPERATOR(pg_catalog.||) '.' END OPERATOR(pg_catalog.||) t.typname, ',' ORDER BY x.i)
@@ -84,8 +85,19 @@ FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(p
 JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) o.oprcode JOIN pg_catalog.pg_namespace fn ON fn.oid OPERATOR(pg_catalog.=) p.pronamespace ORDER BY o.oid`
 	types = `SELECT t.oid, n.nspname, t.typname FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace ORDER BY t.oid`
-	// casts are those of users: 2605 is pg_cast, and what an extension brought is its own.
-	casts = `SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND c.castfunc OPERATOR(pg_catalog.<>) 0
+	// parts are the types that a type is made of: a domain of another type, a row of its
+	// columns, an array, a range or several of them of their elements. 1247 is pg_type.
+	parts = `SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typbasetype OPERATOR(pg_catalog.<>) 0
+UNION SELECT oid, typelem FROM pg_catalog.pg_type WHERE typelem OPERATOR(pg_catalog.<>) 0
+UNION SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
+UNION SELECT objid, refobjid FROM pg_catalog.pg_depend WHERE classid OPERATOR(pg_catalog.=) 1247 AND refclassid OPERATOR(pg_catalog.=) 1247
+UNION SELECT t.oid, a.atttypid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+ WHERE t.typrelid OPERATOR(pg_catalog.<>) 0 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+ORDER BY 1, 2`
+	// casts are those of users: 2605 is pg_cast, and what an extension brought is its own,
+	// or the server with a range; 12 is the language of its own functions.
+	casts = `SELECT c.castfunc FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) c.castfunc
+WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND NOT (p.prolang OPERATOR(pg_catalog.=) 12 AND p.prosrc OPERATOR(pg_catalog.=) 'multirange_constructor1')
  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 2605 AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')
 ORDER BY c.oid`
 )
@@ -130,15 +142,19 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 		Relations: make(map[Name]*Relation), Functions: make(map[Name][]*Function),
 		Operators: make(map[string][]*Operator), Types: make(map[Name]*Type),
 	}
-	signatures := r.functions(c)
+	signatures, typesOf := r.functions(c)
 	own := r.calls(signatures)
-	r.relations(c, own)
+	checks := r.checks(own)
+	for f, list := range typesOf {
+		f.Checks = checks(list...)
+	}
+	r.relations(c, own, checks)
 	for _, x := range r.rows(operators, 5) {
 		c.Operators[x[1]] = append(c.Operators[x[1]], &Operator{Schema: x[0], Function: x[2] + "." + x[3] + "(" + x[4] + ")"})
 	}
 	for _, x := range r.rows(types, 3) {
 		n := Name{Schema: x[1], Name: x[2]}
-		c.Types[n] = &Type{Name: n, Calls: own["t"+x[0]]}
+		c.Types[n] = &Type{Name: n, Checks: checks(x[0])}
 	}
 	for _, x := range r.rows(casts, 1) {
 		c.Casts = append(c.Casts, signatures[x[0]])
@@ -160,17 +176,42 @@ func (r *reader) calls(signatures map[string]string) map[string][]string {
 	return out
 }
 
-// relations reads relations and what belongs to them; own is what calls returned.
-func (r *reader) relations(c *Catalog, own map[string][]string) {
+// checks returns what finds the signatures of the functions in the checks of domains
+// that types are made of, at any depth; own is what calls returned.
+func (r *reader) checks(own map[string][]string) func(oids ...string) []string {
+	next := make(map[string][]string)
+	for _, x := range r.rows(parts, 2) {
+		next[x[0]] = append(next[x[0]], x[1])
+	}
+	return func(oids ...string) (out []string) {
+		closure(oids, next, func(o string) { out = append(out, own["t"+o]...) })
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+}
+
+// relations reads relations and what belongs to them; own is what calls returned, and
+// checks what checks did.
+func (r *reader) relations(c *Catalog, own map[string][]string, checks func(...string) []string) {
 	byOID := make(map[string]*Relation)
 	c.OIDs = make(map[uint32]*Relation)
-	for _, x := range r.rows(relations, 6) {
+	for _, x := range r.rows(relations, 7) {
 		rel := &Relation{Name: Name{Schema: x[1], Name: x[2]}, Columns: list(x[4])}
 		if len(x[3]) == 1 {
 			rel.Kind = Kind(x[3][0])
 		}
 		for _, n := range list(x[5]) {
 			rel.Numbers = append(rel.Numbers, uint16(r.number(n, 16)))
+		}
+		types := list(x[6])
+		if len(rel.Columns) != len(types) { // a name with the separator in it: nothing can be said of it
+			continue
+		}
+		rel.Checks = make(map[string][]string)
+		for i, t := range types {
+			if found := checks(t); found != nil {
+				rel.Checks[rel.Columns[i]] = found
+			}
 		}
 		byOID[x[0]], c.Relations[rel.Name], c.OIDs[uint32(r.number(x[0], 32))] = rel, rel, rel
 	}
@@ -192,13 +233,22 @@ func (r *reader) relations(c *Catalog, own map[string][]string) {
 		}
 	}
 	for oid, rel := range byOID {
-		closure(oid, rel, next, func(o string) {
-			if u := byOID[o]; u != nil && o != oid {
-				rel.Underlying = append(rel.Underlying, u.Name)
+		closure([]string{oid}, next, func(o string) {
+			if u := byOID[o]; u != nil {
+				for _, list := range u.Checks {
+					rel.Fills = append(rel.Fills, list...)
+				}
+				if o != oid {
+					rel.Underlying = append(rel.Underlying, u.Name)
+				}
 			}
 			rel.Calls = append(rel.Calls, own["c"+o]...)
 			rel.Fills = append(rel.Fills, own["f"+o]...)
 		})
+		slices.SortFunc(rel.Underlying, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
+		slices.Sort(rel.Calls)
+		slices.Sort(rel.Fills)
+		rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
 	}
 }
 
@@ -211,10 +261,10 @@ func (r *reader) number(s string, bits int) uint64 {
 	return n
 }
 
-// closure tells what rel stands for, itself first, at any depth.
-func closure(oid string, rel *Relation, next map[string][]string, tell func(oid string)) {
+// closure tells what is behind of what is in a list, itself first, at any depth.
+func closure(list []string, next map[string][]string, tell func(oid string)) {
 	seen := make(map[string]bool)
-	for todo := []string{oid}; len(todo) > 0; {
+	for todo := slices.Clone(list); len(todo) > 0; {
 		o := todo[0]
 		if todo = todo[1:]; seen[o] {
 			continue
@@ -223,22 +273,19 @@ func closure(oid string, rel *Relation, next map[string][]string, tell func(oid 
 		tell(o)
 		todo = append(todo, next[o]...)
 	}
-	slices.SortFunc(rel.Underlying, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
-	slices.Sort(rel.Calls)
-	slices.Sort(rel.Fills)
-	rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
 }
 
-// functions reads functions, and returns their signatures by OID.
-func (r *reader) functions(c *Catalog) map[string]string {
-	signatures := make(map[string]string)
-	for _, x := range r.rows(functions, 12) {
+// functions reads functions, and returns their signatures by OID and the OIDs of their
+// types.
+func (r *reader) functions(c *Catalog) (signatures map[string]string, types map[*Function][]string) {
+	signatures, types = make(map[string]string), make(map[*Function][]string)
+	for _, x := range r.rows(functions, 13) {
 		f := &Function{Name: Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
 		var err, err2 error
 		f.Defaults, err = strconv.Atoi(x[3])
 		if f.Outs, err2 = strconv.Atoi(x[11]); err != nil || err2 != nil || len(x[5]) != 1 || len(x[6]) != 1 {
 			r.err = fmt.Errorf("%w: function %s", ErrCatalog, f.Name)
-			return nil
+			return nil, nil
 		}
 		f.Volatile, f.Kind = x[5][0], x[6][0]
 		if f.Columns = list(x[9]); f.Columns == nil && x[8] != "" {
@@ -251,9 +298,9 @@ func (r *reader) functions(c *Catalog) map[string]string {
 		}
 		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d") // a pseudotype, or a domain, which may be over a row
 		c.Functions[f.Name] = append(c.Functions[f.Name], f)
-		signatures[x[0]] = f.String()
+		signatures[x[0]], types[f] = f.String(), list(x[12])
 	}
-	return signatures
+	return signatures, types
 }
 
 func list(s string) []string {

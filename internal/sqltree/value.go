@@ -119,3 +119,21 @@ var keptTypes = map[string]uint32{
 	"text": 25, "varchar": 1043, "bool": 16, "int2": 21, "int4": 23, "int8": 20, "numeric": 1700, "uuid": 2950,
 	"date": 1082, "timestamp": 1114, "timestamptz": 1184, "json": 114, "jsonb": 3802,
 }
+
+// SettingValue returns what SET gives to a setting as text, if it is a literal.
+func SettingValue(n *pg.Node) (value string, ok bool) {
+	if t := n.GetTypeCast(); t != nil {
+		n = t.Arg // an interval, as a time zone
+	}
+	switch x := n.GetAConst().GetVal().(type) {
+	case *pg.A_Const_Sval:
+		return x.Sval.Sval, true
+	case *pg.A_Const_Fval:
+		return x.Fval.Fval, true
+	case *pg.A_Const_Boolval:
+		return strconv.FormatBool(x.Boolval.Boolval), true
+	case *pg.A_Const_Ival:
+		return strconv.Itoa(int(x.Ival.Ival)), true
+	}
+	return "", false
+}
