@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,20 +12,11 @@ import (
 	"github.com/writhq/writ/internal/gateway/httpgw"
 	"github.com/writhq/writ/internal/gateway/pggw"
 	"github.com/writhq/writ/internal/pgstart"
-	"github.com/writhq/writ/internal/sqlparser"
+	"github.com/writhq/writ/internal/testpg"
 )
 
 // TestMain makes the test's binary the parser when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
-		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(new(testpg.Lazy).Main(m)) }
 
 // TestDatabase tells the act on a database: what is permitted, refused and cut, and
 // that nothing of the server's is left.

@@ -27,6 +27,7 @@ type Caller struct {
 	Wire   *Client
 	SPKI   []byte            // of the key that it proved in TLS
 	Params map[string]string // of its startup message
+	Key    int               // bytes of a key to cancel, by the protocol that is spoken
 }
 
 // Accept brings a connection to its startup message: over TLS, asked for in either
@@ -107,7 +108,14 @@ type peeked struct {
 // Read reads from the connection.
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// begin keeps the parameters of a startup message.
+// Bytes of keys to cancel, in protocol 3.0 and 3.2. Source: PostgreSQL 18,
+// "Message Formats", BackendKeyData.
+const (
+	shortKey = 4
+	longKey  = 32
+)
+
+// begin keeps the parameters of a startup message, and settles which protocol is spoken.
 func (c *Caller) begin(m *pgproto3.StartupMessage) error {
 	if len(m.Parameters) > maxParameters {
 		return errOver
@@ -121,8 +129,13 @@ func (c *Caller) begin(m *pgproto3.StartupMessage) error {
 		}
 		c.Params[k] = v
 	}
-	if m.ProtocolVersion != pgproto3.ProtocolVersion30 || len(extensions) > 0 {
-		c.Wire.Send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: pgproto3.ProtocolVersion30, UnrecognizedOptions: extensions})
+	spoken := uint32(pgproto3.ProtocolVersion30)
+	c.Key = shortKey
+	if m.ProtocolVersion >= pgproto3.ProtocolVersion32 {
+		spoken, c.Key = pgproto3.ProtocolVersion32, longKey
+	}
+	if m.ProtocolVersion != spoken || len(extensions) > 0 {
+		c.Wire.Send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: spoken, UnrecognizedOptions: extensions})
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package pgwire
 import (
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/binary"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -22,8 +21,8 @@ type cancelled struct {
 	do  func()
 }
 
-// Add returns what a client is told, and how to forget it.
-func (c *Cancels) Add(do func()) (*pgproto3.BackendKeyData, func()) {
+// Add returns what a client is told, with a key of so many bytes, and how to forget it.
+func (c *Cancels) Add(size int, do func()) (*pgproto3.BackendKeyData, func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
@@ -31,7 +30,7 @@ func (c *Cancels) Add(do func()) (*pgproto3.BackendKeyData, func()) {
 	}
 	for c.next++; c.of[c.next] != nil || c.next == 0; c.next++ {
 	}
-	id, key := c.next, make([]byte, 4)
+	id, key := c.next, make([]byte, size)
 	rand.Read(key)
 	c.of[id] = &cancelled{key, do}
 	return &pgproto3.BackendKeyData{ProcessID: id, SecretKey: key}, func() {
@@ -49,11 +48,4 @@ func (c *Cancels) Cancel(m *pgproto3.CancelRequest) {
 	if x != nil && subtle.ConstantTimeCompare(x.key, m.SecretKey) == 1 { //guard:R45/sql cancel-own
 		x.do()
 	}
-}
-
-// CancelMessage returns what asks a server to stop a session.
-func CancelMessage(pid uint32, key []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(12+len(key)))
-	b = binary.BigEndian.AppendUint32(b, 80877102) // Source: PostgreSQL, "Message Formats", CancelRequest
-	return append(binary.BigEndian.AppendUint32(b, pid), key...)
 }

@@ -176,18 +176,21 @@ func (u *Upstream) Cancel(ctx context.Context, cfg *tls.Config) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(maxConnect)) //nolint:errcheck // else the reads fail at once
 	if cfg != nil {
-		if t, err := encryptTo(ctx, c, cfg); err == nil {
-			c = t
-		} else {
+		if c, err = Encrypt(ctx, c, cfg); err != nil {
 			return
 		}
 	}
-	c.Write(CancelMessage(u.pid, u.key))
+	b, err := (&pgproto3.CancelRequest{ProcessID: u.pid, SecretKey: u.key}).Encode(nil)
+	if err != nil {
+		return
+	}
+	c.Write(b)
 	c.Read(make([]byte, 1)) // the server closes when it has seen it
 }
 
-// encryptTo asks a server for TLS.
-func encryptTo(ctx context.Context, c net.Conn, cfg *tls.Config) (net.Conn, error) {
+// Encrypt asks a server for TLS, and shakes hands. Errors are of the connection, of the
+// handshake, or wrap [ErrWire].
+func Encrypt(ctx context.Context, c net.Conn, cfg *tls.Config) (*tls.Conn, error) {
 	b, err := (&pgproto3.SSLRequest{}).Encode(nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWire, err)

@@ -94,9 +94,20 @@ func (c *Client) Startup() (pgproto3.FrontendMessage, error) {
 	case 80877104:
 		m = &pgproto3.GSSEncRequest{}
 	default:
-		m = &pgproto3.StartupMessage{}
+		return startupMessage(b)
 	}
 	return m, m.Decode(b)
+}
+
+// startupMessage returns a startup message of any minor version.
+func startupMessage(b []byte) (*pgproto3.StartupMessage, error) {
+	m, version := &pgproto3.StartupMessage{}, binary.BigEndian.Uint32(b)
+	if version>>16 == pgproto3.ProtocolVersion30>>16 { // the library knows two of them, and they are the same here
+		b = append(binary.BigEndian.AppendUint32(nil, pgproto3.ProtocolVersion30), b[4:]...)
+	}
+	err := m.Decode(b)
+	m.ProtocolVersion = version
+	return m, err
 }
 
 // Receive returns the next message.

@@ -2,7 +2,6 @@ package sqlanalyze_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -21,16 +20,7 @@ import (
 )
 
 // TestMain makes the test's binary the parser when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
-		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(new(testpg.Lazy).Main(m)) }
 
 // A regression is a run of PostgreSQL's regression suite: psql runs its files through
 // a relay that maps each statement before the server gets it.

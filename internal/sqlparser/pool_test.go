@@ -13,19 +13,11 @@ import (
 	"time"
 
 	"github.com/writhq/writ/internal/sqlparser"
+	"github.com/writhq/writ/internal/testpg"
 )
 
 // TestMain makes the test's binary the parser when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
-		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(new(testpg.Lazy).Main(m)) }
 
 func pool(t testing.TB, n int) *sqlparser.Pool {
 	t.Helper()

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/zone"
 )
@@ -285,12 +285,8 @@ func (f *findings) policies(ctx context.Context, now int64, z *zone.Zone, target
 // ports are those of targets that name none, by the schemes that speak TLS.
 var ports = map[string]string{"https": "443", "postgres": "5432"}
 
-// sslRequest is what asks a PostgreSQL server for TLS. Source: PostgreSQL, "Message
-// Formats".
-const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
-
 // greet connects to a target as far as its certificate, without a secret.
-func greet(ctx context.Context, scheme, address string, conf *tls.Config) (_ *tls.Conn, err error) {
+func greet(ctx context.Context, scheme, address string, conf *tls.Config) (c *tls.Conn, err error) {
 	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -302,18 +298,9 @@ func greet(ctx context.Context, scheme, address string, conf *tls.Config) (_ *tl
 		}
 	}()
 	if scheme == "postgres" {
-		if _, err := io.WriteString(raw, sslRequest); err != nil {
-			return nil, err
-		}
-		var b [1]byte
-		if _, err := io.ReadFull(raw, b[:]); err != nil {
-			return nil, err
-		}
-		if b[0] != 'S' {
-			return nil, errors.New("the server has no TLS")
-		}
+		return pgwire.Encrypt(ctx, raw, conf)
 	}
-	c := tls.Client(raw, conf)
+	c = tls.Client(raw, conf)
 	return c, c.HandshakeContext(ctx)
 }
 

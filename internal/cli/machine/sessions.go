@@ -20,11 +20,7 @@ func sessionsLs(sh *shell.Shell) *cobra.Command {
 		Use: "ls", Short: "List the sessions that are open", Args: cobra.NoArgs,
 		Example: "  writ sessions ls --server writ/data/control.sock",
 		Run: func(ctx context.Context, _ []string) error {
-			c, err := sh.Client()
-			if err != nil {
-				return err
-			}
-			list, err := c.Sessions(ctx)
+			_, list, err := openSessions(ctx, sh)
 			if err != nil {
 				return err
 			}
@@ -38,6 +34,16 @@ func sessionsLs(sh *shell.Shell) *cobra.Command {
 			})
 		},
 	}.Cobra()
+}
+
+// openSessions returns the sessions that are open, and the client that asked.
+func openSessions(ctx context.Context, sh *shell.Shell) (*api.Client, []api.SessionInfo, error) {
+	c, err := sh.Client()
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := c.Sessions(ctx)
+	return c, list, err
 }
 
 func orNone(purpose string) string {
@@ -56,11 +62,7 @@ func sessionsKill(sh *shell.Shell) *cobra.Command {
 		Long:    "Ends sessions and what is under way in them. An ID is as writ sessions ls shows it, or the id of the\nreceipt of the session's beginning. Who holds the credential may connect again: to keep them out,\nwrit revoke.",
 		Example: "  writ sessions kill sha256:0a1b2c3d4e5f --server writ/data/control.sock",
 		Run: func(ctx context.Context, args []string) error {
-			c, err := sh.Client()
-			if err != nil {
-				return err
-			}
-			list, err := c.Sessions(ctx)
+			c, list, err := openSessions(ctx, sh)
 			if err != nil {
 				return err
 			}

@@ -6,8 +6,9 @@ import (
 	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/writhq/writ/internal/gateway"
-	"github.com/writhq/writ/internal/pgwire"
 )
 
 // Quick is the protocol with times that tests can wait for.
@@ -45,7 +46,11 @@ func Cancel(ctx context.Context, addr string, pid uint32, key []byte) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.Write(pgwire.CancelMessage(pid, key)); err != nil {
+	b, err := (&pgproto3.CancelRequest{ProcessID: pid, SecretKey: key}).Encode(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Write(b); err != nil {
 		return err
 	}
 	c.Read(make([]byte, 1))

@@ -318,16 +318,30 @@ func TestServerGoes(t *testing.T) {
 }
 
 // TestCancel shows a client that stops its own statement, and one that tries to
-// stop another's.
+// stop another's: with the short keys of protocol 3.0 and the long ones of 3.2.
 //
-// SPEC PGGW-7
+// SPEC PGGW-1, PGGW-7
 // guard: cancel-own
 func TestCancel(t *testing.T) {
 	t.Parallel()
+	for version, size := range map[string]int{"3.0": 4, "3.2": 32} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			testCancel(t, version, size)
+		})
+	}
+}
+
+func testCancel(t *testing.T, version string, size int) {
 	w := newWorld(t, func(d *policy.Document) {
 		d.Operations[1].SQL.Functions = append(d.Operations[1].SQL.Functions, "pg_catalog.pg_sleep")
 	})
-	c := w.client(t)
+	cfg := w.config(t, w.Wide(1), w.Holder(0))
+	cfg.MinProtocolVersion, cfg.MaxProtocolVersion = version, version
+	c := w.connect(t, cfg)
+	if n := len(c.SecretKey()); n != size {
+		t.Errorf("the key to cancel has %d bytes, want %d", n, size)
+	}
 	sleep := func(s string) chan error {
 		before := w.count(receipt.Intent, "sql:select")
 		done := make(chan error, 1)

@@ -99,7 +99,7 @@ func (x *session) cut(ctx context.Context) (gateway.Outcome, error) {
 
 // speak tells the client that it is connected and answers it until it leaves.
 func (x *session) speak() error {
-	data, forget := x.cancels.Add(func() { x.up.Cancel(x.ctx, x.upTLS) })
+	data, forget := x.cancels.Add(x.client.Key, func() { x.up.Cancel(x.ctx, x.upTLS) })
 	defer forget()
 	x.begun = true
 	x.up.Aside = x.pass

@@ -223,13 +223,30 @@ func TestDirectTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	f := pgproto3.NewFrontend(raw, raw)
-	f.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion32, Parameters: map[string]string{"user": "me", "database": "shop", "_pq_.x": "1"}})
-	if err := f.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	m, err := f.Receive()
-	if n, ok := m.(*pgproto3.NegotiateProtocolVersion); err != nil || !ok || n.NewestMinorProtocol != pgproto3.ProtocolVersion30 || len(n.UnrecognizedOptions) != 1 {
-		t.Errorf("protocol 3.2: %#v, %v", m, err)
+	raw.Close()
+	for _, tt := range []struct {
+		asked, spoken uint32 // minor versions
+		options       int
+		negotiated    bool
+	}{{0, 0, 0, false}, {0, 0, 1, true}, {1, 0, 0, true}, {2, 2, 0, false}, {2, 2, 1, true}, {3, 2, 0, true}, {9999, 2, 1, true}} {
+		raw, err := tls.Dial("tcp", w.Addrs[0], cfg.TLSConfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		m := &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30 + tt.asked, Parameters: map[string]string{"user": "me", "database": "shop"}}
+		if tt.options > 0 {
+			m.Parameters["_pq_.x"] = "1"
+		}
+		f := pgproto3.NewFrontend(raw, raw)
+		f.Send(m)
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Receive()
+		n, ok := got.(*pgproto3.NegotiateProtocolVersion)
+		if err != nil || ok != tt.negotiated || ok && (n.NewestMinorProtocol != pgproto3.ProtocolVersion30+tt.spoken || len(n.UnrecognizedOptions) != tt.options) {
+			t.Errorf("protocol 3.%d: %#v, %v", tt.asked, got, err)
+		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/writhq/writ/credential"
 	"github.com/writhq/writ/internal/gateway/pggw"
 	"github.com/writhq/writ/internal/holder/pg"
-	"github.com/writhq/writ/internal/sqlparser"
 	"github.com/writhq/writ/internal/testgate"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/internal/testpg"
@@ -29,16 +28,7 @@ import (
 )
 
 // TestMain makes the test's binary the parser when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == sqlparser.Command {
-		if err := sqlparser.Serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(new(testpg.Lazy).Main(m)) }
 
 // role is the server's user of every gate. Its password is the sealed secret.
 var role = fmt.Sprintf(`CREATE ROLE app LOGIN PASSWORD '%s'`, testkit.Plain)
