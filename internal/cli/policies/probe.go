@@ -20,8 +20,8 @@ import (
 var (
 	// pathForm finds the paths that rules speak of.
 	pathForm = regexp.MustCompile(`resource\.path\s*(?:==|like)\s*"([^"]*)"`)
-	// upperForm finds upper bounds on members of a body or query.
-	// equalForm and lowerForm find what rules want a member to be, for an example.
+	// equalForm and lowerForm find what rules want a member of a body or query to be,
+	// for an example; upperForm finds upper bounds on it.
 	equalForm = regexp.MustCompile(`context\.(?:body|query)\.([A-Za-z0-9_.]+)\s*==\s*(?:"([^"]*)"|(-?[0-9]+))`)
 	lowerForm = regexp.MustCompile(`context\.(?:body|query)\.([A-Za-z0-9_.]+)\s*>=?\s*(-?[0-9]+)`)
 	upperForm = regexp.MustCompile(`context\.(body|query)\.([A-Za-z0-9_.]+)\s*<=?\s*(-?[0-9]+)`)
