@@ -1,12 +1,14 @@
 package pggw_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/writhq/writ/internal/holder/pg"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/internal/testpg"
 	"github.com/writhq/writ/op"
@@ -32,7 +34,8 @@ func dumps(d *policy.Document) {
 	d.Rules += `@id("lock") permit (principal, action in [Action::"sql:lock"], resource);`
 }
 
-// TestDump has pg_dump make through the gate what it makes at the server.
+// TestDump has pg_dump make through the gate what it makes at the server: with the
+// holder's key, and over a local socket.
 //
 // SPEC SQL-13, PGGW-11
 func TestDump(t *testing.T) {
@@ -48,6 +51,9 @@ CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; CREATE INDEX ON item
 	if err != nil {
 		t.Fatalf("%v\n%s", err, want)
 	}
+	if local := kept(w.local(t, "pg_dump", "--no-password", testkit.Target)); local != kept(got) {
+		t.Errorf("over a socket:\n%.3000s", local)
+	}
 	if a, b := kept(got), kept(string(want)); a != b || !strings.Contains(a, "CREATE VIEW public.cheap") || !strings.Contains(a, "50\ti50\t50") {
 		t.Errorf("through the gate:\n%.3000s\nat the server:\n%.3000s", a, b)
 		for _, r := range w.Receipts() {
@@ -56,6 +62,37 @@ CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; CREATE INDEX ON item
 			}
 		}
 	}
+}
+
+// local runs a client of a local socket, whose relay has key and credential.
+func (w *world) local(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "writ-pg-") // the test's own has too long a name
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	r, err := pg.New(pg.Config{Gate: w.Addrs[0], Roots: w.TLS().RootCAs, Credential: w.Wide(1), Key: w.Holder(0), Purpose: "refund"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := pg.Listen(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx, l) }()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), "PGHOST="+dir, "PGUSER=me")
+	out, err := cmd.CombinedOutput()
+	if cancel(); err != nil {
+		t.Errorf("%s over a socket: %v", program, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	return string(out)
 }
 
 // kept returns a dump without its comments and what hangs on the moment.

@@ -10,4 +10,6 @@ func (r *Relay) Bound(n int64) { r.max = n }
 const (
 	MaxStartupBytes = maxStartupBytes
 	MaxAnswerBytes  = maxAnswerBytes
+	MaxCallers      = maxCallers
+	MaxStartup      = maxStartup
 )

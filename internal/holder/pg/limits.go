@@ -13,5 +13,7 @@ const (
 	maxAnswers      = 16               // messages of the gate before the session stands
 	maxAnswerBytes  = 64 << 10         // bytes of one of them
 	maxSessions     = 512              // clients at a time
+	maxCallers      = 512              // of those that have not said what they want yet
+	maxTokenBytes   = 256              // bytes of a password on a port
 	maxSocketBytes  = 107              // bytes of a Unix socket's name; source: unix(7)
 )

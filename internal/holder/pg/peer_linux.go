@@ -1,6 +1,7 @@
 package pg
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -11,10 +12,14 @@ import (
 // ownUID returns the user that this process runs as.
 func ownUID() uint32 { return uint32(os.Geteuid()) }
 
-// peer returns the user who connected c, as the kernel knows it. Source: unix(7),
-// SO_PEERCRED.
-func peer(c *net.UnixConn) (uid uint32, err error) {
-	raw, err := c.SyscallConn()
+// peer returns the user who connected c, a Unix socket, as the kernel knows it. Source:
+// unix(7), SO_PEERCRED.
+func peer(c net.Conn) (uid uint32, err error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	raw, err := u.SyscallConn()
 	if err != nil {
 		return 0, err
 	}

@@ -50,6 +50,7 @@ func Explain(err error) (what, next string) {
 const (
 	codeUnreached = "08001" // sqlclient_unable_to_establish_sqlconnection
 	codeUser      = "28000" // invalid_authorization_specification
+	codePassword  = "28P01" // invalid_password
 	codeFull      = "53300" // too_many_connections
 )
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/credential"
+	"github.com/writhq/writ/secret"
 	"github.com/writhq/writ/sign"
 )
 
@@ -37,14 +38,15 @@ type Config struct {
 	Note func(format string, args ...any)
 }
 
-// A Relay lets clients of one local socket use one credential. It is safe for
-// concurrent use.
+// A Relay lets clients of this machine use one credential. It is safe for concurrent
+// use.
 type Relay struct {
 	c        Config
 	tls      *tls.Config
 	uid      uint32 // whose clients are let in
 	max      int64  // sessions
 	sessions atomic.Int64
+	callers  atomic.Int64 // who have not shown yet that they may have one
 }
 
 // New returns a relay that has connected to nothing yet.
@@ -74,9 +76,17 @@ func New(c Config) (*Relay, error) {
 	}, nil
 }
 
-// Run serves clients of l until ctx ends, closes l, ends the sessions and returns
-// when all have ended.
-func (r *Relay) Run(ctx context.Context, l *net.UnixListener) error {
+// Run serves clients of this user on the socket l until ctx ends, closes l, ends the
+// sessions and returns when all have ended.
+func (r *Relay) Run(ctx context.Context, l *net.UnixListener) error { return r.run(ctx, l, r.own) }
+
+// RunPort is Run for a port of this machine, whose clients have the token as their
+// password. SPEC HPG-7.
+func (r *Relay) RunPort(ctx context.Context, l net.Listener, token secret.Bytes) error {
+	return r.run(ctx, l, func(c net.Conn, m *hello) bool { return m.cancel || knows(c, token) })
+}
+
+func (r *Relay) run(ctx context.Context, l net.Listener, may func(net.Conn, *hello) bool) error {
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -84,7 +94,7 @@ func (r *Relay) Run(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	for {
-		c, err := l.AcceptUnix()
+		c, err := l.Accept()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -94,28 +104,22 @@ func (r *Relay) Run(ctx context.Context, l *net.UnixListener) error {
 		sessions.Go(func() {
 			defer c.Close()
 			defer context.AfterFunc(ctx, func() { c.Close() })()
-			r.serve(ctx, c)
+			r.serve(ctx, c, may)
 		})
 	}
 }
 
 // serve speaks with one client until it or the gate leaves. One that is refused is told
-// so once it has said what it wants: before that many do not listen. SPEC HPG-1.
-func (r *Relay) serve(ctx context.Context, c *net.UnixConn) {
-	n := r.sessions.Add(1)
-	defer r.sessions.Add(-1)
+// so once it has said what it wants: before that many do not listen. SPEC HPG-1, HPG-7.
+func (r *Relay) serve(ctx context.Context, c net.Conn, may func(net.Conn, *hello) bool) {
 	c.SetDeadline(time.Now().Add(maxStartup))
-	m, err := startup(c)
-	if err != nil {
+	m := r.admit(c, may)
+	if m == nil {
 		return
 	}
-	if uid, err := peer(c); err != nil || uid != r.uid { //guard:R4 relay-own-user
-		r.c.Note("a client of another user (%d) was refused", uid)
-		refuse(c, codeUser, "this socket is another user's", "run writ connect as the user whose clients connect")
-		return
-	}
-	if n > r.max { //guard:R11 relay-sessions
-		refuse(c, codeFull, fmt.Sprintf("there are %d sessions on this socket already", r.max), "end some of them")
+	defer r.sessions.Add(-1)
+	if n := r.sessions.Add(1); n > r.max { //guard:R11 relay-sessions
+		refuse(c, codeFull, fmt.Sprintf("there are %d sessions already", r.max), "end some of them")
 		return
 	}
 	if err := r.pass(ctx, c, m); err != nil && !errors.Is(err, errEnd) {
@@ -125,8 +129,31 @@ func (r *Relay) serve(ctx context.Context, c *net.UnixConn) {
 	}
 }
 
+// admit returns what a client begins with, or nil for one that may have no session.
+func (r *Relay) admit(c net.Conn, may func(net.Conn, *hello) bool) *hello {
+	defer r.callers.Add(-1)
+	if n := r.callers.Add(1); n > maxCallers { //guard:R11 relay-callers
+		return nil
+	}
+	m, err := startup(c)
+	if err != nil || !may(c, m) {
+		return nil
+	}
+	return m
+}
+
+// own reports whether a client is of the user whose socket it is.
+func (r *Relay) own(c net.Conn, _ *hello) bool {
+	if uid, err := peer(c); err != nil || uid != r.uid { //guard:R4 relay-own-user
+		r.c.Note("a client of another user (%d) was refused", uid)
+		refuse(c, codeUser, "this socket is another user's", "run writ connect as the user whose clients connect")
+		return false
+	}
+	return true
+}
+
 // pass connects to the gate for a client, and passes on what the two say.
-func (r *Relay) pass(ctx context.Context, c *net.UnixConn, m *hello) error {
+func (r *Relay) pass(ctx context.Context, c net.Conn, m *hello) error {
 	until := time.Now().Add(maxConnect)
 	c.SetDeadline(until)
 	g, err := r.dial(ctx)

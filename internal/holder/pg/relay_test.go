@@ -2,9 +2,11 @@ package pg_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -163,6 +165,93 @@ func TestAnotherUser(t *testing.T) {
 	}
 	if n := g.conns.Load(); n != 0 {
 		t.Errorf("%d connections to the gate", n)
+	}
+}
+
+// TestPort shows clients of a port: those that have its token, and others.
+//
+// SPEC HPG-6, HPG-7
+// R4
+// guard: relay-token, relay-token-size
+func TestPort(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, let(stay))
+	r, dir, _ := g.relay(t, nil)
+	p, err := pg.ListenPort(t.Context(), dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.RunPort(ctx, p, p.Token) }()
+	at := fmt.Sprintf("host=127.0.0.1 port=%d user=me dbname=shop sslmode=disable ", p.Number())
+	c, err := pgconn.Connect(t.Context(), at+"passfile="+p.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CancelRequest(t.Context()); err != nil {
+		t.Errorf("to cancel: %v", err)
+	}
+	g.mu.Lock()
+	if len(g.params) != 1 || g.params[0]["options"] != "-c writ.purpose=refund" || len(g.cancels) != 1 {
+		t.Errorf("the gate got %v, %v", g.params, g.cancels)
+	}
+	g.mu.Unlock()
+	had := g.conns.Load()
+	for name, said := range map[string]string{"another": "password=x", "none": "password=''", "longer": "password=" + strings.Repeat("x", 300)} {
+		_, err := pgconn.Connect(t.Context(), at+"passfile=/none "+said)
+		if e, ok := errors.AsType[*pgconn.PgError](err); name == "longer" && (err == nil || ok) || name != "longer" && (!ok || e.Code != "28P01" || e.Hint == "") {
+			t.Errorf("%s token: %v", name, err)
+		}
+	}
+	if n := g.conns.Load() - had; n != 0 {
+		t.Errorf("%d connections to the gate without the token", n)
+	}
+	if st, err := os.Stat(p.File); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the password file: %v, %v", st, err)
+	}
+	first := p.Token.Clone()
+	next, err := pg.ListenPort(t.Context(), dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.Token.Equal(first) {
+		t.Error("the next port has the same token")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	next.Close()
+	if _, err := os.Lstat(next.File); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the password file is there still: %v", err)
+	}
+	if _, err := pg.ListenPort(t.Context(), dir, uint16(g.Addr().(*net.TCPAddr).Port)); err == nil || !errors.Is(err, pg.ErrRelay) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// TestCallers shows more clients that say nothing than there is room for.
+//
+// SPEC HPG-1
+// R11
+// guard: relay-callers
+func TestCallers(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, let(stay))
+	_, dir, _ := g.relay(t, nil)
+	left := make(chan struct{}, pg.MaxCallers+1)
+	for range pg.MaxCallers + 1 {
+		c := dial(t, dir)
+		go func() {
+			c.Read(make([]byte, 1))
+			left <- struct{}{}
+		}()
+	}
+	select {
+	case <-left: // whichever of them it is
+	case <-time.After(pg.MaxStartup / 2):
+		t.Error("all of them wait")
 	}
 }
 

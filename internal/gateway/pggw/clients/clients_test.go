@@ -90,9 +90,10 @@ var clients = []client{
 // TestClients tells the story by each client, with the holder's key in its TLS
 // certificate and the credential as its password. Clients with a pool come back with
 // new sessions when the gate has ended theirs. Each does so once more over a local
-// socket, where it has neither key nor credential, and names no purpose.
+// socket, or a port where it does not speak to sockets, where it has neither key nor
+// credential, and names no purpose.
 //
-// SPEC PGGW-1, PGGW-2, PGGW-5, HPG-3, HPG-4, HPG-5
+// SPEC PGGW-1, PGGW-2, PGGW-5, HPG-3, HPG-4, HPG-5, HPG-7
 // R1/sql R2/sql R28/sql
 func TestClients(t *testing.T) {
 	t.Parallel()
@@ -109,13 +110,14 @@ func TestClients(t *testing.T) {
 					w.tell(t, c, run, w.settings(t))
 				})
 			}
+			local, relay := "socket", (*world).socket
 			if c.tcp {
-				return
+				local, relay = "port", (*world).port
 			}
-			t.Run("socket", func(t *testing.T) {
+			t.Run(local, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, s, sign.Ed25519)
-				w.tell(t, c, run, w.relay(t))
+				w.tell(t, c, run, relay(w, t))
 			})
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -171,9 +172,31 @@ func (w *world) settings(t *testing.T) settings {
 	return out
 }
 
-// relay returns how a client connects to the relay of w's holder, which ends with the
-// test.
-func (w *world) relay(t *testing.T) settings {
+// socket returns what a client needs at a local socket, whose relay has the rest.
+func (w *world) socket(t *testing.T) settings {
+	r, dir := w.relay(t)
+	l, err := pg.Listen(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(ctx context.Context) error { return r.Run(ctx, l) })
+	return settings{"PGHOST": dir, "PGPORT": "5432", "PGDATABASE": testkit.Target, "PGUSER": "me"}
+}
+
+// port returns what a client needs at a port of this machine.
+func (w *world) port(t *testing.T) settings {
+	r, dir := w.relay(t)
+	p, err := pg.ListenPort(t.Context(), dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	run(t, func(ctx context.Context) error { return r.RunPort(ctx, p, p.Token) })
+	return settings{"PGHOST": "127.0.0.1", "PGPORT": strconv.Itoa(p.Number()), "PGDATABASE": testkit.Target, "PGUSER": "me", "PGPASSFILE": p.File}
+}
+
+// relay returns a relay, and a folder for what it listens on.
+func (w *world) relay(t *testing.T) (*pg.Relay, string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "writ-pg-") // the test's own has too long a name
 	if err != nil {
@@ -184,20 +207,20 @@ func (w *world) relay(t *testing.T) settings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := pg.Listen(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return r, dir
+}
+
+// run runs f until the test ends.
+func run(t *testing.T, f func(context.Context) error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, l) }()
+	go func() { done <- f(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return settings{"PGHOST": dir, "PGPORT": "5432", "PGDATABASE": testkit.Target, "PGUSER": "me"}
 }
 
 // counts returns how many receipts there are of what a story does, by kind and

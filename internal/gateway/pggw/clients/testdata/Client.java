@@ -18,13 +18,10 @@ public class Client {
   static Connection connect() throws SQLException {
     Map<String, String> e = System.getenv();
     Properties p = new Properties();
-    p.setProperty("user", e.get("PGUSER"));
-    if (e.get("PGPASSWORD") != null) p.setProperty("password", e.get("PGPASSWORD")); // else it reads PGPASSFILE
-    p.setProperty("options", e.get("PGOPTIONS"));
-    p.setProperty("sslmode", e.get("PGSSLMODE"));
-    p.setProperty("sslrootcert", e.get("PGSSLROOTCERT"));
-    p.setProperty("sslcert", e.get("PGSSLCERT"));
-    p.setProperty("sslkey", e.get("PGSSLKEY").replace(".key", ".pk8"));
+    for (String name : List.of("user", "password", "options", "sslmode", "sslrootcert", "sslcert", "sslkey")) {
+      String value = e.get("PG" + name.toUpperCase()); // without a password it reads PGPASSFILE
+      if (value != null) p.setProperty(name, value.replace(".key", ".pk8"));
+    }
     return DriverManager.getConnection("jdbc:postgresql://" + e.get("PGHOST") + ":" + e.get("PGPORT") + "/" + e.get("PGDATABASE"), p);
   }
 
