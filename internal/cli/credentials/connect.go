@@ -41,6 +41,7 @@ func connect(sh *shell.Shell) *cobra.Command {
 	f.StringVar(&c.purpose, "purpose", "", "what for: one of the policy's purposes; a client's own, -c writ.purpose=NAME, goes before it")
 	f.StringVar(&c.socket, "socket", "", "folder for the socket, of this user alone; made if it is not there")
 	f.IntVar(&c.port, "port", noPort, "port of 127.0.0.1 for clients that do not speak to sockets; 0 is any that is free")
+	f.Lookup("port").DefValue = "0" // so that help shows none
 	return cmd
 }
 
