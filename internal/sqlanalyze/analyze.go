@@ -14,6 +14,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/writhq/writ/internal/sqlcatalog"
+	"github.com/writhq/writ/internal/sqlfacts"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op/sql"
 )
@@ -31,9 +32,9 @@ func (a *Analyzer) analyze(raw *pg.RawStmt) (m *Mapped, inner *pg.Node, err erro
 	if raw.GetStmt().GetNode() == nil {
 		deny("it is empty")
 	}
-	v := &visitor{Analyzer: a, facts: newFacts(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
+	v := &visitor{Analyzer: a, Facts: sqlfacts.New(), columns: make(map[*pg.SelectStmt][]string), rows: make(map[*pg.SelectStmt][]locked)}
 	v.visit(raw.Stmt)
-	return &Mapped{Statement: *v.statement(), Effect: v.effect}, v.inner, nil
+	return &Mapped{Statement: *v.Statement(), Effect: v.effect}, v.inner, nil
 }
 
 // visit counts a statement.
@@ -41,7 +42,7 @@ func (v *visitor) visit(stmt *pg.Node) {
 	switch {
 	case v.preparable(stmt), v.carries(stmt):
 		for _, f := range v.Catalog.Casts { // any expression may hold one that is not written
-			v.functions[f] = true
+			v.Functions[f] = true
 		}
 	case v.alone(stmt):
 	default:
@@ -55,7 +56,7 @@ func (v *visitor) preparable(stmt *pg.Node) bool {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		v.query(n.SelectStmt, nil)
-		v.limit = limitOf(n.SelectStmt)
+		v.Limit = limitOf(n.SelectStmt)
 	case *pg.Node_InsertStmt:
 		v.insert(n.InsertStmt, nil)
 	case *pg.Node_UpdateStmt:
@@ -82,7 +83,7 @@ func limitOf(s *pg.SelectStmt) int64 {
 // A visitor walks one statement.
 type visitor struct {
 	*Analyzer
-	*facts
+	*sqlfacts.Facts
 	columns map[*pg.SelectStmt][]string // of the queries that were visited
 	rows    map[*pg.SelectStmt][]locked
 	source  *pg.Node // of the last assignment to several columns
@@ -104,12 +105,12 @@ func (v *visitor) table(r *pg.RangeVar, mode string) (*sqlcatalog.Relation, *ent
 	v.relation(rel.Name, mode)
 	if r.Inh || rel.Kind == sqlcatalog.View {
 		for _, u := range rel.Underlying {
-			v.underlying[u.String()] = true
+			v.Underlying[u.String()] = true
 		}
 	}
-	v.runs(rel.Calls)
+	v.Runs(rel.Calls)
 	if mode == sql.Insert || mode == sql.Update {
-		v.runs(rel.Fills)
+		v.Runs(rel.Fills)
 	}
 	e := &entry{alias: r.Relname, schema: rel.Schema, relation: rel, named: true, seen: true}
 	for _, c := range rel.Columns {
@@ -122,11 +123,8 @@ func (v *visitor) table(r *pg.RangeVar, mode string) (*sqlcatalog.Relation, *ent
 	return rel, e
 }
 
-// runs counts what runs because of what a statement names.
-func (v *visitor) runs(list []string) {
-	for _, f := range list {
-		v.underlying[f] = true
-	}
+func (v *visitor) relation(n sqlcatalog.Name, mode string) {
+	v.Relations[sql.Relation{Schema: n.Schema, Name: n.Name, Mode: mode}] = true
 }
 
 // lookup finds a relation as the server does: in pg_catalog first, then along the

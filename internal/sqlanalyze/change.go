@@ -13,7 +13,7 @@ import (
 func (v *visitor) insert(n *pg.InsertStmt, outer *scope) []string {
 	s := inside(outer)
 	v.with(n.WithClause, s)
-	v.kinds["insert"] = true
+	v.Kinds["insert"] = true
 	r, target := v.table(n.Relation, sql.Insert)
 	v.insertColumns(n.Cols, r, s)
 	if n.SelectStmt != nil {
@@ -36,7 +36,7 @@ func (v *visitor) insertColumns(list []*pg.Node, r *sqlcatalog.Relation, s *scop
 		}
 	}
 	for _, c := range columns {
-		v.inserts[r.Column(c)] = true
+		v.Inserts[r.Column(c)] = true
 	}
 }
 
@@ -62,7 +62,7 @@ func (v *visitor) conflict(c *pg.OnConflictClause, r *sqlcatalog.Relation, s *sc
 		return
 	}
 	v.relation(r.Name, sql.Update)
-	v.kinds["update"] = true
+	v.Kinds["update"] = true
 	excluded := *s.entries[0]
 	excluded.alias, excluded.schema = "excluded", ""
 	both := s.seeing([]*entry{s.entries[0], &excluded})
@@ -77,7 +77,7 @@ func (v *visitor) infer(i *pg.InferClause, r *sqlcatalog.Relation, s *scope) {
 			deny("there is no constraint %s of %s", i.Conname, r.Name)
 		}
 		for _, c := range columns {
-			v.reads[r.Column(c)] = true
+			v.Reads[r.Column(c)] = true
 		}
 	}
 	for _, n := range i.IndexElems {
@@ -97,7 +97,7 @@ func (v *visitor) infer(i *pg.InferClause, r *sqlcatalog.Relation, s *scope) {
 func (v *visitor) assignments(list []*pg.Node, r *sqlcatalog.Relation, s *scope) {
 	for _, n := range list {
 		t := n.GetResTarget()
-		v.updates[r.Column(v.assigned(t, r, s))] = true
+		v.Updates[r.Column(v.assigned(t, r, s))] = true
 		v.expr(t.Val, s)
 	}
 }
@@ -106,12 +106,12 @@ func (v *visitor) assignments(list []*pg.Node, r *sqlcatalog.Relation, s *scope)
 func (v *visitor) update(n *pg.UpdateStmt, outer *scope) []string {
 	s := inside(outer)
 	v.with(n.WithClause, s)
-	v.kinds["update"] = true
+	v.Kinds["update"] = true
 	r, target := v.table(n.Relation, sql.Update)
 	s.entries = []*entry{target}
 	v.from(n.FromClause, s)
 	v.assignments(n.TargetList, r, s)
-	v.where = v.where && n.WhereClause != nil
+	v.Where = v.Where && n.WhereClause != nil
 	v.expr(n.WhereClause, s)
 	return v.targets(n.ReturningList, s, outer == nil)
 }
@@ -120,11 +120,11 @@ func (v *visitor) update(n *pg.UpdateStmt, outer *scope) []string {
 func (v *visitor) delete(n *pg.DeleteStmt, outer *scope) []string {
 	s := inside(outer)
 	v.with(n.WithClause, s)
-	v.kinds["delete"] = true
+	v.Kinds["delete"] = true
 	_, target := v.table(n.Relation, sql.Delete)
 	s.entries = []*entry{target}
 	v.from(n.UsingClause, s)
-	v.where = v.where && n.WhereClause != nil
+	v.Where = v.Where && n.WhereClause != nil
 	v.expr(n.WhereClause, s)
 	return v.targets(n.ReturningList, s, outer == nil)
 }
@@ -161,7 +161,7 @@ func (v *visitor) mergeMode(r *sqlcatalog.Relation, kind, mode string) {
 	if r.Schema == "pg_catalog" {
 		deny("a change of %s could change what statements mean", r.Name)
 	}
-	v.kinds[kind] = true
+	v.Kinds[kind] = true
 	v.relation(r.Name, mode)
-	v.runs(r.Fills)
+	v.Runs(r.Fills)
 }

@@ -58,7 +58,7 @@ func (e *Effect) ByName() bool { return e.Kind == Fetch || e.Kind == Move || e.K
 func (v *visitor) carries(stmt *pg.Node) bool {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_ExplainStmt: // with ANALYZE it does what the statement does, and else less
-		v.kinds["explain"] = true
+		v.Kinds["explain"] = true
 		v.around(n.ExplainStmt.Query)
 	case *pg.Node_DeclareCursorStmt:
 		const asensitive, hold = 0x10, 0x20 // Source: PostgreSQL, parsenodes.h, CURSOR_OPT_
@@ -74,7 +74,7 @@ func (v *visitor) carries(stmt *pg.Node) bool {
 		}
 		v.around(n.PrepareStmt.Query)
 	case *pg.Node_ExecuteStmt:
-		v.kinds[sql.Session] = true
+		v.Kinds[sql.Session] = true
 		v.exprs(n.ExecuteStmt.Params, inside(nil))
 		v.unset()
 		v.effect = Effect{Kind: Execute, Name: n.ExecuteStmt.Name}
@@ -82,7 +82,7 @@ func (v *visitor) carries(stmt *pg.Node) bool {
 	case *pg.Node_CopyStmt:
 		v.copy(n.CopyStmt)
 	case *pg.Node_CallStmt:
-		v.kinds["call"] = true
+		v.Kinds["call"] = true
 		v.call(n.CallStmt.Funccall, inside(nil))
 	default:
 		return false
@@ -106,7 +106,7 @@ func (v *visitor) around(stmt *pg.Node) {
 
 // unset denies set_config where what it sets would not be seen when it is.
 func (v *visitor) unset() {
-	if v.set != nil { //guard:A17 set-config-seen
+	if v.Set != nil { //guard:A17 set-config-seen
 		deny("set_config inside a statement of this kind")
 	}
 }
@@ -119,23 +119,23 @@ func (v *visitor) alone(stmt *pg.Node) bool {
 	case *pg.Node_VariableSetStmt:
 		v.setting(n.VariableSetStmt)
 	case *pg.Node_VariableShowStmt:
-		v.kinds["show"] = true
-		v.set = &sql.Setting{Name: n.VariableShowStmt.Name}
+		v.Kinds["show"] = true
+		v.Set = &sql.Setting{Name: n.VariableShowStmt.Name}
 	case *pg.Node_ListenStmt:
-		v.kinds["listen"] = true
-		v.channels[n.ListenStmt.Conditionname] = true
+		v.Kinds["listen"] = true
+		v.Channels[n.ListenStmt.Conditionname] = true
 	case *pg.Node_UnlistenStmt:
-		v.kinds["listen"] = true
+		v.Kinds["listen"] = true
 		if c := n.UnlistenStmt.Conditionname; c != "" {
-			v.channels[c] = true
+			v.Channels[c] = true
 		}
 	case *pg.Node_NotifyStmt:
-		v.kinds["notify"] = true
-		v.channels[n.NotifyStmt.Conditionname] = true
+		v.Kinds["notify"] = true
+		v.Channels[n.NotifyStmt.Conditionname] = true
 	case *pg.Node_TruncateStmt:
 		v.truncate(n.TruncateStmt)
 	case *pg.Node_LockStmt:
-		v.kinds["lock"] = true
+		v.Kinds["lock"] = true
 		for _, r := range n.LockStmt.Relations {
 			v.table(r.GetRangeVar(), sql.Lock)
 		}
@@ -165,7 +165,7 @@ func (v *visitor) held(stmt *pg.Node) bool {
 	default:
 		return false
 	}
-	v.kinds[sql.Session] = true
+	v.Kinds[sql.Session] = true
 	return true
 }
 
@@ -175,7 +175,7 @@ func (v *visitor) truncate(n *pg.TruncateStmt) {
 	if n.Behavior == pg.DropBehavior_DROP_CASCADE { //guard:R15/sql truncate-cascade
 		deny("TRUNCATE CASCADE empties tables that it does not name")
 	}
-	v.kinds["truncate"] = true
+	v.Kinds["truncate"] = true
 	for _, r := range n.Relations {
 		v.table(r.GetRangeVar(), sql.Truncate)
 	}
@@ -184,7 +184,7 @@ func (v *visitor) truncate(n *pg.TruncateStmt) {
 // copy counts a COPY from or to the client. Of a plain table it gives only the
 // table's own rows.
 func (v *visitor) copy(n *pg.CopyStmt) {
-	v.kinds["copy"] = true
+	v.Kinds["copy"] = true
 	v.effect = Effect{Kind: CopyOut}
 	for _, o := range n.Options {
 		if o := o.GetDefElem(); !sqltree.CopyOption(o) { //guard:R15/sql copy-options
@@ -192,21 +192,21 @@ func (v *visitor) copy(n *pg.CopyStmt) {
 		}
 	}
 	defer func() { // a row of COPY has no columns of which one could be left out
-		maps.Copy(v.uses, v.reads)
+		maps.Copy(v.Uses, v.Reads)
 	}()
 	if n.Query != nil {
 		v.around(n.Query)
 		return
 	}
-	mode, kind, into := sql.Read, "select", v.reads
+	mode, kind, into := sql.Read, "select", v.Reads
 	inh := n.Relation.Inh
 	if n.IsFrom {
-		mode, kind, into = sql.Insert, "insert", v.inserts
+		mode, kind, into = sql.Insert, "insert", v.Inserts
 		v.effect = Effect{Kind: CopyIn}
 	} else {
 		n.Relation.Inh = false
 	}
-	v.kinds[kind] = true
+	v.Kinds[kind] = true
 	r, e := v.table(n.Relation, mode)
 	n.Relation.Inh = inh
 	columns := r.Columns

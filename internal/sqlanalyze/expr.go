@@ -18,13 +18,13 @@ func (v *visitor) exprs(list []*pg.Node, s *scope) {
 
 func (v *visitor) readAll(columns []sql.Column) {
 	for _, c := range columns {
-		v.reads[c] = true
+		v.Reads[c] = true
 		if v.plain {
 			continue
 		}
-		v.uses[c] = true
+		v.Uses[c] = true
 		if r := v.Catalog.Relations[sqlcatalog.Name{Schema: c.Schema, Name: c.Table}]; r != nil { // what is made of its value is checked again
-			v.runs(r.Checks[c.Name])
+			v.Runs(r.Checks[c.Name])
 		}
 	}
 }
@@ -36,7 +36,7 @@ func (v *visitor) expr(n *pg.Node, s *scope) {
 	case *pg.Node_ColumnRef:
 		v.column(n.ColumnRef, s)
 	case *pg.Node_ParamRef:
-		v.params = max(v.params, int(n.ParamRef.Number))
+		v.Params = max(v.Params, int(n.ParamRef.Number))
 	case *pg.Node_AExpr:
 		v.operatorsOf(n.AExpr)
 		v.expr(n.AExpr.Lexpr, s)
@@ -118,7 +118,7 @@ func (v *visitor) more(n any, s *scope) {
 		}
 		v.expr(n.SortBy.Node, s)
 	case *pg.Node_SqlvalueFunction:
-		v.functions["pg_catalog."+sqltree.ValueFunctions[n.SqlvalueFunction.Op]+"()"] = true
+		v.Functions["pg_catalog."+sqltree.ValueFunctions[n.SqlvalueFunction.Op]+"()"] = true
 	case *pg.Node_ResTarget:
 		v.indices(n.ResTarget.Indirection, s)
 		v.expr(n.ResTarget.Val, s)
@@ -176,8 +176,8 @@ func (v *visitor) attribute(name string) (any bool) {
 	for _, schema := range v.schemas() {
 		for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 			if f.Takes(1) {
-				v.functions[f.String()], any = true, true
-				v.runs(f.Checks)
+				v.Functions[f.String()], any = true, true
+				v.Runs(f.Checks)
 			}
 		}
 	}
@@ -248,7 +248,7 @@ func (v *visitor) operator(parts []string) {
 			continue
 		}
 		if found = true; o.Schema != "pg_catalog" {
-			v.operators[o.Function] = true
+			v.Operators[o.Function] = true
 		}
 	}
 	if !found && name != "<>" && name != "!=" || len(parts) > 2 { // the two are one
@@ -272,8 +272,8 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	found := false
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 		if n.fits(f) {
-			v.functions[f.String()], found = true, true
-			v.runs(f.Checks)
+			v.Functions[f.String()], found = true, true
+			v.Runs(f.Checks)
 		}
 	}
 	if !found {
@@ -295,7 +295,7 @@ func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "nextval"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "currval"}:
 		v.sequence(c, sql.Usage)
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "setval"}:
-		v.updates[v.sequence(c, sql.Update).Column("last_value")] = true
+		v.Updates[v.sequence(c, sql.Update).Column("last_value")] = true
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "set_config"}:
 		v.configured(c)
 	case sqlcatalog.Name{Schema: "pg_catalog", Name: "lastval"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "pg_sequence_parameters"}, sqlcatalog.Name{Schema: "pg_catalog", Name: "currtid2"}:
@@ -405,8 +405,8 @@ func (v *visitor) typeName(t *pg.TypeName) {
 		deny("there is no type %s", quoted(parts))
 	}
 	if typ.Schema != "pg_catalog" {
-		v.types[typ.Name.String()] = true
-		v.runs(typ.Checks)
+		v.Types[typ.Name.String()] = true
+		v.Runs(typ.Checks)
 	}
 	if len(parts) == 1 {
 		t.Names = []*pg.Node{pg.MakeStrNode(typ.Schema), pg.MakeStrNode(name)}

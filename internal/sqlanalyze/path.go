@@ -21,7 +21,7 @@ func (v *visitor) setPath(n *pg.VariableSetStmt) {
 	for _, s := range sqltree.Around(path) {
 		n.Args = append(n.Args, pg.MakeAConstStrNode(s, -1))
 	}
-	v.kinds["set"] = true
+	v.Kinds["set"] = true
 }
 
 // newPath notes the path that a statement sets. SPEC SQL-13.
@@ -32,7 +32,7 @@ func (v *visitor) newPath(path []string) []string {
 			deny("the schema %s in a search path, or one that stands twice, is not mapped", s)
 		}
 	}
-	v.set = &sql.Setting{Name: "search_path", Value: strings.Join(path, ", ")}
+	v.Set = &sql.Setting{Name: "search_path", Value: strings.Join(path, ", ")}
 	if v.effect.Kind == Ordinary {
 		v.effect.Kind = SetPath
 	}
@@ -45,7 +45,7 @@ func (v *visitor) configured(c *pg.FuncCall) {
 	if sqltree.IsName(c.Args[0]) {
 		name = v.row
 	}
-	if name == "" || v.set != nil { //guard:A17 set-config-named
+	if name == "" || v.Set != nil { //guard:A17 set-config-named
 		deny("set_config of a setting that is not named by a literal, or of two")
 	}
 	n := strings.ToLower(name)
@@ -56,7 +56,7 @@ func (v *visitor) configured(c *pg.FuncCall) {
 	if pinned[n] { //guard:A17 set-config-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", n)
 	}
-	v.set = &sql.Setting{Name: n, Value: value.GetSval()}
+	v.Set = &sql.Setting{Name: n, Value: value.GetSval()}
 }
 
 func (v *visitor) configuredPath(c *pg.FuncCall, value *pg.String) {

@@ -23,7 +23,7 @@ func (v *visitor) queryTold(q *pg.SelectStmt, outer *scope, tell func([]string))
 	}
 	s := inside(outer)
 	v.with(q.WithClause, s)
-	v.kinds["select"] = true
+	v.Kinds["select"] = true
 	switch {
 	case q.Op != pg.SetOperation_SETOP_NONE:
 		columns = v.query(q.Larg, s)

@@ -16,7 +16,7 @@ func (v *visitor) transaction(n *pg.TransactionStmt) {
 	case pg.TransactionStmtKind_TRANS_STMT_PREPARE, pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
 		deny("a transaction in two phases is not mapped")
 	}
-	v.kinds["transaction"] = true
+	v.Kinds["transaction"] = true
 	v.modes(n.Options)
 }
 
@@ -26,7 +26,7 @@ func (v *visitor) modes(list []*pg.Node) {
 	for _, n := range list {
 		d := n.GetDefElem()
 		if d.GetDefname() == sql.ReadOnly && d.GetArg().GetAConst().GetIval().GetIval() != 1 {
-			v.set = &sql.Setting{Name: sql.ReadOnly, Value: "off"}
+			v.Set = &sql.Setting{Name: sql.ReadOnly, Value: "off"}
 		}
 	}
 }
@@ -37,13 +37,13 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 	switch n.Kind {
 	case pg.VariableSetKind_VAR_RESET_ALL:
 		v.effect.Kind = ResetAll
-		v.kinds[sql.Session] = true
+		v.Kinds[sql.Session] = true
 		return
 	case pg.VariableSetKind_VAR_SET_MULTI:
 		if name != "transaction" && name != "session characteristics" {
 			deny("SET %s is not mapped", n.Name)
 		}
-		v.kinds["transaction"] = true
+		v.Kinds["transaction"] = true
 		v.modes(n.Args)
 		return
 	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
@@ -51,7 +51,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 			if name == "search_path" {
 				v.effect.Kind = ResetPath
 			}
-			v.kinds[sql.Session] = true
+			v.Kinds[sql.Session] = true
 			return
 		}
 	case pg.VariableSetKind_VAR_SET_VALUE:
@@ -75,8 +75,8 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 	if pinned[name] && !harmless(name, value) { //guard:A17 setting-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", name)
 	}
-	v.kinds["set"] = true
-	v.set = &sql.Setting{Name: name, Value: value}
+	v.Kinds["set"] = true
+	v.Set = &sql.Setting{Name: name, Value: value}
 }
 
 // harmless reports whether a pinned setting keeps what it is pinned for: with
