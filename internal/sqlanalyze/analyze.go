@@ -93,6 +93,15 @@ type visitor struct {
 	plain bool     // what is read now is returned as it is
 	shown []output // columns that the statement returns
 	row   string   // of settings, that the query reads; see [sqltree.SettingRow]
+
+	effort int // that was spent; see maxEffort
+}
+
+// spend denies a statement that takes too much effort.
+func (v *visitor) spend(n int) {
+	if v.effort += n; v.effort > maxEffort { //guard:R11 analyze-effort
+		deny("it names too many columns in too many places")
+	}
 }
 
 // table returns the relation that r names, with its entry, and qualifies r.
@@ -112,6 +121,7 @@ func (v *visitor) table(r *pg.RangeVar, mode string) (*sqlcatalog.Relation, *ent
 	if mode == sql.Insert || mode == sql.Update {
 		v.Runs(rel.Fills)
 	}
+	v.spend(heavy * len(rel.Columns))
 	e := &entry{alias: r.Relname, schema: rel.Schema, relation: rel, named: true, seen: true}
 	for _, c := range rel.Columns {
 		e.columns = append(e.columns, output{c, []sql.Column{rel.Column(c)}})

@@ -17,6 +17,7 @@ func (v *visitor) exprs(list []*pg.Node, s *scope) {
 }
 
 func (v *visitor) readAll(columns []sql.Column) {
+	v.spend(heavy * len(columns))
 	for _, c := range columns {
 		v.Reads[c] = true
 		if v.plain {
@@ -56,6 +57,9 @@ func (v *visitor) expr(n *pg.Node, s *scope) {
 			v.operator(names(n.SubLink.OperName))
 		case n.SubLink.Testexpr != nil: // IN
 			v.operator([]string{"="})
+		}
+		if n.SubLink.SubLinkType == pg.SubLinkType_ARRAY_SUBLINK { // it packs rows as that does
+			v.Functions["pg_catalog.array_agg(anynonarray)"] = true
 		}
 		v.query(n.SubLink.Subselect.GetSelectStmt(), s)
 	case *pg.Node_FuncCall:
@@ -129,6 +133,7 @@ func (v *visitor) more(n any, s *scope) {
 
 // column counts what a reference reads: a column, a whole row, or all of them.
 func (v *visitor) column(c *pg.ColumnRef, s *scope) {
+	v.spend(s.width())
 	last := len(c.Fields) - 1
 	_, star := c.Fields[last].Node.(*pg.Node_AStar)
 	parts := names(c.Fields)
@@ -137,7 +142,7 @@ func (v *visitor) column(c *pg.ColumnRef, s *scope) {
 	}
 	switch {
 	case star && len(parts) == 0:
-		v.readEntry(all(s.entries))
+		v.readEntry(v.all(s.entries))
 	case star:
 		v.readEntry(v.entryOf(parts, s))
 	case len(parts) == 1:

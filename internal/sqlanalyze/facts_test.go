@@ -53,6 +53,8 @@ CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN 
 CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same);
 CREATE PROCEDURE settle(int, OUT int, OUT text) LANGUAGE plpgsql AS 'BEGIN $2 := $1; END';
 CREATE PROCEDURE settle(text) LANGUAGE plpgsql AS 'BEGIN END';
+CREATE TYPE nothing AS ();
+CREATE FUNCTION nothing() RETURNS nothing LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE FUNCTION fine(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
 CREATE DOMAIN tidy AS text CHECK (fine(VALUE));
 CREATE DOMAIN tidiest AS tidy;
@@ -179,6 +181,42 @@ func TestFacts(t *testing.T) {
 	}
 	if len(got) != len(wanted) {
 		t.Errorf("%d lines, want %d", len(got), len(wanted))
+	}
+}
+
+// TestEffort denies short texts that name very many columns, before they cost much, and
+// not long ones that name many.
+//
+// R11
+// guard: analyze-effort, analyze-columns
+func TestEffort(t *testing.T) {
+	t.Parallel()
+	a := analyzerOf(t, factsSchema)
+	doubled := "WITH c0 AS (SELECT 1 AS a)"
+	for i := range 11 {
+		doubled += fmt.Sprintf(", c%d AS (SELECT x.*, x.* FROM c%d x)", i+1, i)
+	}
+	list := func(s string, n int) string { return strings.Repeat(s+", ", n-1) + s }
+	joins := "pg_class o0"
+	for i := range 300 {
+		joins += fmt.Sprintf(" JOIN pg_class o%d ON true", i+1)
+	}
+	for name, text := range map[string]string{
+		"doubled": doubled + " SELECT 1", "items": "SELECT " + list("id", 5000) + " FROM " + list("pg_class", 4000), "tables": "SELECT 1 FROM " + list("pg_class", 25_000),
+		"stars": "SELECT " + list("o.*", 20_000) + " FROM orders o", "rows": "SELECT ROW(" + list("o", 60_000) + ") FROM pg_class o", "joins": "SELECT 1 FROM " + joins,
+		"arranged": "SELECT o.*, p.* FROM pg_class o, pg_class p ORDER BY " + list("oid", 40_000), "columns": "SELECT " + list("1", 1665),
+	} {
+		if _, err := a.Map(direct{}, text); !errors.Is(err, sqlanalyze.ErrUnmapped) || !strings.Contains(err.Error(), "columns") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"columns": "SELECT " + list("o.total", 1664) + " FROM orders o", "tables": "SELECT " + list("x.id", 1000) + " FROM orders x, " + list("orders", 100),
+		"values": "INSERT INTO orders (id, note) VALUES " + list("(1, 'x')", 20_000), "in": "SELECT id FROM orders WHERE id IN (" + list("7", 60_000) + ")",
+	} {
+		if _, err := a.Map(direct{}, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

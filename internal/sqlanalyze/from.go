@@ -34,6 +34,7 @@ func rename(e *entry, a *pg.Alias) {
 // says LATERAL, or is a function.
 func (v *visitor) from(items []*pg.Node, s *scope) {
 	for _, n := range items {
+		v.spend(heavy * len(s.entries))
 		s.entries = append(s.entries, v.item(n, s)...)
 	}
 }
@@ -107,6 +108,7 @@ func (v *visitor) join(j *pg.JoinExpr, s *scope) []*entry {
 	left := v.item(j.Larg, s)
 	right := v.item(j.Rarg, s.seeing(append(slices.Clone(s.entries), left...)))
 	both := append(slices.Clone(left), right...)
+	v.spend(heavy * (len(s.entries) + len(both)))
 	v.expr(j.Quals, s.seeing(both))
 	e := v.merged(j, left, right)
 	if j.JoinUsingAlias != nil {
@@ -131,12 +133,13 @@ func (v *visitor) join(j *pg.JoinExpr, s *scope) []*entry {
 // merged returns the entry of a join's own columns: first those that USING and
 // NATURAL make one of, then the others of the left side and of the right.
 func (v *visitor) merged(j *pg.JoinExpr, left, right []*entry) *entry {
-	l, r := all(left), all(right)
+	l, r := v.all(left), v.all(right)
 	shared := names(j.UsingClause)
 	if j.IsNatural {
 		if l.open() || r.open() {
 			deny("a NATURAL join of what has columns that are not known")
 		}
+		v.spend(len(l.columns) * len(r.columns))
 		shared = common(l, r)
 	}
 	e := &entry{seen: true}
@@ -153,6 +156,7 @@ func (v *visitor) merged(j *pg.JoinExpr, left, right []*entry) *entry {
 		v.readAll(from)
 		e.columns = append(e.columns, output{c, from})
 	}
+	v.spend(len(shared) * (len(l.columns) + len(r.columns)))
 	for _, c := range append(slices.Clone(l.columns), r.columns...) {
 		if !slices.Contains(shared, c.name) {
 			e.columns = append(e.columns, c)
@@ -162,8 +166,9 @@ func (v *visitor) merged(j *pg.JoinExpr, left, right []*entry) *entry {
 }
 
 // all returns the columns that can be named alone of several entries, as those of one.
-func all(list []*entry) *entry {
+func (v *visitor) all(list []*entry) *entry {
 	e := &entry{}
+	v.spend(heavy * (&scope{entries: list}).width())
 	for _, x := range list {
 		if x.seen {
 			e.columns = append(e.columns, x.columns...)
@@ -185,14 +190,16 @@ func common(left, right *entry) (out []string) {
 // rangeFunction returns the entry of functions in FROM.
 func (v *visitor) rangeFunction(r *pg.RangeFunction, s *scope) *entry {
 	e := &entry{seen: true}
-	for _, f := range r.Functions {
+	for i, f := range r.Functions {
 		call := f.GetList().GetItems()
 		if len(call) == 0 {
 			deny("an item of FROM is not mapped")
 		}
 		v.expr(call[0], s)
 		name := sqltree.ColumnName(call[0], v.columns)
-		e.alias, e.named = name, true
+		if i == 0 { // of several, the server takes the first one's name
+			e.alias, e.named = name, true
+		}
 		columns, scalar := v.rowOf(call[0])
 		if scalar && r.Alias != nil && len(r.Functions) == 1 { // its column takes the alias's name
 			name = r.Alias.Aliasname
@@ -237,8 +244,11 @@ func (v *visitor) columnDefinitions(list []*pg.Node) (columns []string) {
 // columns are open.
 func (v *visitor) rowOf(n *pg.Node) (columns []string, scalar bool) {
 	c := n.GetFuncCall()
-	if c == nil {
+	if c == nil && n.GetSqlvalueFunction() != nil {
 		return nil, true
+	}
+	if c == nil { // COALESCE, CAST …: it may be a row
+		return []string{open}, false
 	}
 	parts := names(c.Funcname) // qualified by now
 	args, first := arityOf(c), true

@@ -43,8 +43,9 @@ func (v *visitor) queryTold(q *pg.SelectStmt, outer *scope, tell func([]string))
 }
 
 func (v *visitor) plainSelect(q *pg.SelectStmt, s *scope) []string {
-	v.from(q.FromClause, s)
 	defer func(before string) { v.row = before }(v.row)
+	v.row = "" // which is of the rows of this query, and not of one in its FROM or around it
+	v.from(q.FromClause, s)
 	v.row = sqltree.SettingRow(q)
 	top := s.outer == nil
 	columns := v.targets(q.TargetList, s, top)
@@ -147,6 +148,7 @@ func (v *visitor) targets(list []*pg.Node, s *scope, top bool) (columns []string
 		v.plain = false
 		if ref != nil && isStar(ref.Fields) {
 			e := v.starred(ref, s)
+			v.spend(heavy * len(e.columns))
 			columns = append(columns, e.names()...)
 			v.show(top, e.columns...)
 			continue
@@ -167,6 +169,9 @@ func (v *visitor) targets(list []*pg.Node, s *scope, top bool) (columns []string
 		}
 		v.show(top, shown)
 	}
+	if len(columns) > maxColumns { //guard:R11 analyze-columns
+		deny("a query has at most %d columns", maxColumns)
+	}
 	return columns
 }
 
@@ -179,6 +184,7 @@ func (v *visitor) show(top bool, list ...output) {
 
 // referred returns what a reference that was counted reads.
 func (v *visitor) referred(c *pg.ColumnRef, s *scope) (from []sql.Column) {
+	v.spend(s.width())
 	parts := names(c.Fields)
 	if len(parts) == 1 {
 		from, _ = s.with(parts[0])
@@ -199,6 +205,7 @@ func (v *visitor) arranged(q *pg.SelectStmt) {
 		if node.GetAConst() != nil {
 			all = true
 		}
+		v.spend(len(v.shown))
 		for _, o := range v.shown {
 			if named && (o.name == name || o.name == open) {
 				v.readAll(o.from)
@@ -222,7 +229,7 @@ func (v *visitor) starred(c *pg.ColumnRef, s *scope) *entry {
 	if parts := names(c.Fields[:len(c.Fields)-1]); len(parts) > 0 {
 		return v.entryOf(parts, s)
 	}
-	return all(s.entries)
+	return v.all(s.entries)
 }
 
 // grouping counts GROUP BY: a name is a column of FROM first, then one of the
@@ -238,6 +245,7 @@ func (v *visitor) grouping(list []*pg.Node, columns []string, s *scope) {
 			continue
 		}
 		if name, ok := single(n); ok {
+			v.spend(s.width())
 			from, how := (&scope{entries: s.entries}).with(name)
 			if how == found {
 				v.readAll(from)
@@ -271,6 +279,7 @@ func (v *visitor) isOutput(n *pg.Node, columns []string, s *scope) bool {
 	if !ok {
 		return false
 	}
+	v.spend(s.width() + len(columns))
 	if slices.Contains(columns, name) {
 		return true
 	}

@@ -82,6 +82,16 @@ func (s *scope) seeing(entries []*entry) *scope {
 	return &scope{entries: entries, outer: s.outer, ctes: s.ctes, rows: s.rows}
 }
 
+// width returns how many columns and entries a name is looked for among, at most.
+func (s *scope) width() (n int) {
+	for ; s != nil; s = s.outer {
+		for _, e := range s.entries {
+			n += 1 + len(e.columns)
+		}
+	}
+	return n
+}
+
 // cte returns the columns of the common table expression that an unqualified name
 // stands for.
 func (s *scope) cte(name string) ([]string, bool) {

@@ -296,7 +296,7 @@ func (r *reader) functions(c *Catalog) (signatures map[string]string, types map[
 				}
 			}
 		}
-		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d") // a pseudotype, or a domain, which may be over a row
+		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d" || x[10] == "c") // a pseudotype, a domain, which may be over a row, or a row without columns
 		c.Functions[f.Name] = append(c.Functions[f.Name], f)
 		signatures[x[0]], types[f] = f.String(), list(x[12])
 	}

@@ -84,6 +84,9 @@ func restart() error {
 func answer(w *bufio.Writer, kind byte, b []byte) error {
 	switch kind {
 	case askParse:
+		if err := shallow(string(b)); err != nil {
+			return reply(w, nil, err)
+		}
 		tree, err := parser.ParseToProtobuf(string(b))
 		return reply(w, tree, err)
 	case askRender:
@@ -102,6 +105,40 @@ func answer(w *bufio.Writer, kind byte, b []byte) error {
 	}
 	return fmt.Errorf("%w: unknown question", ErrParser)
 }
+
+// shallow returns an error for a long text that the grammar does not take, or whose tree
+// is too deep. To encode a tree as it is wanted takes time by the square of its depth;
+// as JSON it does not.
+func shallow(text string) error {
+	if len(text) <= maxQuick {
+		return nil
+	}
+	tree, err := parser.ParseToJSON(text)
+	if err != nil {
+		return err
+	}
+	depth := 0
+	for i := 0; i < len(tree); i++ {
+		switch tree[i] {
+		case '"':
+			for i++; i < len(tree) && tree[i] != '"'; i++ {
+				if tree[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth > maxDepth { //guard:R11 parser-depth
+			return errDeep
+		}
+	}
+	return nil
+}
+
+var errDeep = errors.New("it is nested too deep")
 
 func reply(w *bufio.Writer, b []byte, err error) error {
 	if err != nil {
