@@ -182,7 +182,7 @@ func (v *visitor) attribute(name string) (any bool) {
 		for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 			if f.Takes(1) {
 				v.Functions[f.String()], any = true, true
-				v.Runs(f.Checks)
+				v.Runs(f.Calls)
 			}
 		}
 	}
@@ -278,7 +278,7 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
 		if n.fits(f) {
 			v.Functions[f.String()], found = true, true
-			v.Runs(f.Checks)
+			v.Runs(f.Calls)
 		}
 	}
 	if !found {

@@ -61,6 +61,10 @@ CREATE DOMAIN tidiest AS tidy;
 CREATE TYPE pair AS (a int, b tidiest[]);
 CREATE TYPE span AS RANGE (subtype = tidy);
 CREATE TABLE pairs (p pair, d text);
+CREATE FUNCTION asked(a int DEFAULT twice(1)) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION split(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+CREATE TABLE parted (a int) PARTITION BY LIST (split(a));
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 CREATE FUNCTION firstof(pair) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 `
 

@@ -94,7 +94,7 @@ func newRegression(t *testing.T) *regression {
 	r.server.Exec(t, testpg.Superuser, "ALTER DATABASE regression SET lc_messages TO 'C'")
 	r.server.Exec(t, r.db, `CREATE ROLE probe; GRANT USAGE ON SCHEMA pg_catalog, public TO probe; REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC;
 DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oprcode FROM pg_operator WHERE oprcode <> 0 UNION SELECT castfunc FROM pg_cast WHERE castfunc <> 0 UNION SELECT typinput FROM pg_type UNION SELECT typoutput FROM pg_type
- UNION SELECT unnest(ARRAY[typreceive, typsend, typmodin, typmodout, typanalyze, typsubscript]) FROM pg_type UNION SELECT amproc FROM pg_amproc UNION SELECT 'trunc(numeric, int)'::regprocedure
+ UNION SELECT unnest(ARRAY[typreceive, typsend, typmodin, typmodout, typanalyze, typsubscript]) FROM pg_type UNION SELECT amproc FROM pg_amproc UNION SELECT 'trunc(numeric, int)'::regprocedure UNION SELECT 'polygon(int, circle)'::regprocedure
  LOOP IF f <> 0 THEN EXECUTE 'GRANT EXECUTE ON FUNCTION ' || f || ' TO probe'; END IF; END LOOP; END $$`)
 	c := r.server.Connect(t, r.server.Local(r.db))
 	defer c.Close(t.Context())

@@ -80,7 +80,7 @@ type Function struct {
 	Kind     byte     // f, p, a or w
 	Columns  []string // of the rows it returns; nil if it returns one value
 	Open     bool     // its columns hang on what it is called with
-	Checks   []string // signatures of the functions in the checks of domains that its types are made of
+	Calls    []string // signatures of the functions in the defaults of its arguments and the checks of domains that its types are made of
 }
 
 // String returns the function's signature, such as pg_catalog.lower(text).

@@ -43,7 +43,8 @@ JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 3256 AND d.objid
 WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid
 UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits`
 	// calls are the functions in what runs with a relation: c where it is read or
-	// written, f where it is written; or t with a domain. They stand in trees, whose dependencies on the
+	// written, f where it is written, k where it or a partition of it is; t with a domain;
+	// or a with a function, whose arguments have defaults. They stand in trees, whose dependencies on the
 	// server's own functions are not recorded. Behind its operators and casts (formats
 	// 1 and 2) the server's own functions do not count.
 	calls = `SELECT DISTINCT x.r, x.w, m[2] FROM (
@@ -52,11 +53,14 @@ UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits`
  UNION ALL SELECT adrelid, 'f', adbin::pg_catalog.text FROM pg_catalog.pg_attrdef
  UNION ALL SELECT conrelid, 'f', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.<>) 0 AND conbin IS NOT NULL
  UNION ALL SELECT indrelid, 'f', pg_catalog.concat(indexprs::pg_catalog.text, indpred::pg_catalog.text) FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
- UNION ALL SELECT partrelid, 'f', partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
+ UNION ALL SELECT oid, 'a', proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE proargdefaults IS NOT NULL
+ UNION ALL SELECT partrelid, 'k', partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
  UNION ALL SELECT contypid, 't', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0) x,
  LATERAL pg_catalog.regexp_matches(x.t, ':(aggfnoid|winfnoid|opfuncid|funcid) (\d+)(?: :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d))?', 'g') m
 WHERE NOT (m[2]::pg_catalog.oid OPERATOR(pg_catalog.<) 16384 AND (m[1] OPERATOR(pg_catalog.=) 'opfuncid' OR COALESCE(m[3], '') OPERATOR(pg_catalog.=) ANY (ARRAY['1', '2'])))
 ORDER BY 1, 2, 3`
+	// parents are the tables that others are children or partitions of.
+	parents = `SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, 2`
 	// fills are the sequences that defaults take from.
 	fills = `SELECT DISTINCT a.adrelid, d.refobjid FROM pg_catalog.pg_attrdef a
 JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2604 AND d.objid OPERATOR(pg_catalog.=) a.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
@@ -142,11 +146,15 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 		Relations: make(map[Name]*Relation), Functions: make(map[Name][]*Function),
 		Operators: make(map[string][]*Operator), Types: make(map[Name]*Type),
 	}
-	signatures, typesOf := r.functions(c)
+	functions, typesOf := r.functions(c)
+	signatures := make(map[string]string)
+	for oid, f := range functions {
+		signatures[oid] = f.String()
+	}
 	own := r.calls(signatures)
 	checks := r.checks(own)
-	for f, list := range typesOf {
-		f.Checks = checks(list...)
+	for oid, f := range functions {
+		f.Calls = append(own["a"+oid], checks(typesOf[oid]...)...)
 	}
 	r.relations(c, own, checks)
 	for _, x := range r.rows(operators, 5) {
@@ -166,8 +174,8 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	return c, nil
 }
 
-// calls returns the signatures of functions by what they run with: c, f or t (see
-// the query) and its OID.
+// calls returns the signatures of functions by what they run with: a letter (see the
+// query) and its OID.
 func (r *reader) calls(signatures map[string]string) map[string][]string {
 	out := make(map[string][]string)
 	for _, x := range r.rows(calls, 3) {
@@ -179,10 +187,7 @@ func (r *reader) calls(signatures map[string]string) map[string][]string {
 // checks returns what finds the signatures of the functions in the checks of domains
 // that types are made of, at any depth; own is what calls returned.
 func (r *reader) checks(own map[string][]string) func(oids ...string) []string {
-	next := make(map[string][]string)
-	for _, x := range r.rows(parts, 2) {
-		next[x[0]] = append(next[x[0]], x[1])
-	}
+	next := r.graph(parts)
 	return func(oids ...string) (out []string) {
 		closure(oids, next, func(o string) { out = append(out, own["t"+o]...) })
 		slices.Sort(out)
@@ -215,10 +220,7 @@ func (r *reader) relations(c *Catalog, own map[string][]string, checks func(...s
 		}
 		byOID[x[0]], c.Relations[rel.Name], c.OIDs[uint32(r.number(x[0], 32))] = rel, rel, rel
 	}
-	next := make(map[string][]string)
-	for _, x := range r.rows(edges, 2) {
-		next[x[0]] = append(next[x[0]], x[1])
-	}
+	next, above := r.graph(edges), r.graph(parents)
 	for _, x := range r.rows(fills, 2) {
 		if s := byOID[x[1]]; s != nil {
 			own["f"+x[0]] = append(own["f"+x[0]], s.Name.String())
@@ -243,13 +245,23 @@ func (r *reader) relations(c *Catalog, own map[string][]string, checks func(...s
 				}
 			}
 			rel.Calls = append(rel.Calls, own["c"+o]...)
-			rel.Fills = append(rel.Fills, own["f"+o]...)
+			rel.Fills = append(append(rel.Fills, own["f"+o]...), own["k"+o]...)
 		})
+		closure([]string{oid}, above, func(o string) { rel.Fills = append(rel.Fills, own["k"+o]...) })
 		slices.SortFunc(rel.Underlying, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
 		slices.Sort(rel.Calls)
 		slices.Sort(rel.Fills)
 		rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
 	}
+}
+
+// graph returns what a query says that OIDs lead to.
+func (r *reader) graph(sql string) map[string][]string {
+	next := make(map[string][]string)
+	for _, x := range r.rows(sql, 2) {
+		next[x[0]] = append(next[x[0]], x[1])
+	}
+	return next
 }
 
 // number returns a number of so many bits.
@@ -275,10 +287,9 @@ func closure(list []string, next map[string][]string, tell func(oid string)) {
 	}
 }
 
-// functions reads functions, and returns their signatures by OID and the OIDs of their
-// types.
-func (r *reader) functions(c *Catalog) (signatures map[string]string, types map[*Function][]string) {
-	signatures, types = make(map[string]string), make(map[*Function][]string)
+// functions reads functions, and returns them and the OIDs of their types by OID.
+func (r *reader) functions(c *Catalog) (found map[string]*Function, types map[string][]string) {
+	found, types = make(map[string]*Function), make(map[string][]string)
 	for _, x := range r.rows(functions, 13) {
 		f := &Function{Name: Name{Schema: x[1], Name: x[2]}, Variadic: x[4] == "t", Args: list(x[7])}
 		var err, err2 error
@@ -298,9 +309,9 @@ func (r *reader) functions(c *Catalog) (signatures map[string]string, types map[
 		}
 		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d" || x[10] == "c") // a pseudotype, a domain, which may be over a row, or a row without columns
 		c.Functions[f.Name] = append(c.Functions[f.Name], f)
-		signatures[x[0]], types[f] = f.String(), list(x[12])
+		found[x[0]], types[x[0]] = f, list(x[12])
 	}
-	return signatures, types
+	return found, types
 }
 
 func list(s string) []string {
