@@ -54,6 +54,14 @@ func (s *Session) Declared(target string) (out []*op.Declaration) {
 	return out
 }
 
+// Bounds returns what may come back of the action at the target, by that policy.
+func (s *Session) Bounds(action, target string) (r Response) {
+	if o, ok := s.policy.Document().Operation(action, target); ok && o.Response != nil {
+		r = *o.Response
+	}
+	return r
+}
+
 // A Request is one operation for [Session.Use] or [Session.Do].
 type Request struct {
 	Action    string

@@ -47,6 +47,10 @@ const (
 	ResetPath  // names are looked for as when the session began
 	ResetAll   // the same, and every other setting is what it was then
 	DiscardAll // closes all cursors and deallocates all prepared statements
+	Commit     // ends the transaction, and takes back what was done in it if it has failed
+	Rollback   // takes back what was done since the transaction began
+	Savepoint
+	RollbackTo // takes back what was done since a savepoint
 )
 
 // ByName reports whether a statement does what something does that has a name: what

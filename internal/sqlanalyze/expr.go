@@ -263,7 +263,7 @@ func (v *visitor) operator(parts []string) {
 
 // call counts a function call, and qualifies it.
 func (v *visitor) call(c *pg.FuncCall, s *scope) {
-	parts, n := names(c.Funcname), arityOf(c)
+	parts, n := names(c.Funcname), sqltree.ArityOf(c)
 	name := parts[len(parts)-1]
 	schema := ""
 	switch len(parts) {
@@ -276,13 +276,13 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 	}
 	found := false
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: schema, Name: name}] {
-		if n.fits(f) {
+		if f.Fits(n.Least, n.Most) {
 			v.Functions[f.String()], found = true, true
 			v.Runs(f.Calls)
 		}
 	}
 	if !found {
-		deny("there is no function %s.%s with %d arguments", schema, name, n.most)
+		deny("there is no function %s.%s with %d arguments", schema, name, n.Most)
 	}
 	if len(parts) == 1 {
 		c.Funcname = []*pg.Node{pg.MakeStrNode(schema), pg.MakeStrNode(name)}
@@ -308,41 +308,11 @@ func (v *visitor) named(n sqlcatalog.Name, c *pg.FuncCall) {
 	}
 }
 
-// An arity is how many arguments a call may have.
-type arity struct{ least, most int }
-
-// arityOf returns how many arguments the server may look for a function by: it drops
-// parameters that were declared to be of type void. Source: PostgreSQL,
-// ParseFuncOrColumn.
-func arityOf(c *pg.FuncCall) arity {
-	if c.AggWithinGroup {
-		n := len(c.Args) + len(c.AggOrder)
-		return arity{n, n}
-	}
-	n := arity{len(c.Args), len(c.Args)}
-	for _, a := range c.Args {
-		if a.GetParamRef() != nil { //guard:R15/sql void-parameter
-			n.least--
-		}
-	}
-	return n
-}
-
-// fits reports whether a call can be one of f.
-func (a arity) fits(f *sqlcatalog.Function) bool {
-	for n := a.least; n <= a.most; n++ {
-		if f.Takes(n) {
-			return true
-		}
-	}
-	return false
-}
-
 // schemaOf returns the one schema on the path in which there are functions of the
 // name that take so many arguments. In several the server would choose by their types.
-func (v *visitor) schemaOf(name string, n arity) (schema string) {
+func (v *visitor) schemaOf(name string, n sqltree.Arity) (schema string) {
 	for _, s := range v.schemas() {
-		if !slices.ContainsFunc(v.Catalog.Functions[sqlcatalog.Name{Schema: s, Name: name}], n.fits) {
+		if !slices.ContainsFunc(v.Catalog.Functions[sqlcatalog.Name{Schema: s, Name: name}], func(f *sqlcatalog.Function) bool { return f.Fits(n.Least, n.Most) }) {
 			continue
 		}
 		if schema != "" { //guard:R15/sql function-one-schema
@@ -351,7 +321,7 @@ func (v *visitor) schemaOf(name string, n arity) (schema string) {
 		schema = s
 	}
 	if schema == "" {
-		deny("there is no function %s with %d arguments", name, n.most)
+		deny("there is no function %s with %d arguments", name, n.Most)
 	}
 	return schema
 }

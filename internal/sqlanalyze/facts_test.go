@@ -132,7 +132,7 @@ func factsOf(m *sqlanalyze.Mapped) string {
 var effectNames = map[sqlanalyze.EffectKind]string{
 	sqlanalyze.Declare: "declare", sqlanalyze.Fetch: "fetch", sqlanalyze.Move: "move", sqlanalyze.Close: "close", sqlanalyze.Prepare: "prepare",
 	sqlanalyze.Execute: "execute", sqlanalyze.Deallocate: "deallocate", sqlanalyze.CopyOut: "copy out", sqlanalyze.CopyIn: "copy in", sqlanalyze.DiscardAll: "discard all",
-	sqlanalyze.SetPath: "set path", sqlanalyze.ResetPath: "reset path", sqlanalyze.ResetAll: "reset all",
+	sqlanalyze.SetPath: "set path", sqlanalyze.ResetPath: "reset path", sqlanalyze.ResetAll: "reset all", sqlanalyze.Commit: "commit", sqlanalyze.Rollback: "rollback", sqlanalyze.RollbackTo: "rollback to", sqlanalyze.Savepoint: "savepoint",
 }
 
 // TestFacts compares what statements do with what testdata/facts.txt says of them:

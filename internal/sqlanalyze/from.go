@@ -251,9 +251,9 @@ func (v *visitor) rowOf(n *pg.Node) (columns []string, scalar bool) {
 		return []string{open}, false
 	}
 	parts := names(c.Funcname) // qualified by now
-	args, first := arityOf(c), true
+	args, first := sqltree.ArityOf(c), true
 	for _, f := range v.Catalog.Functions[sqlcatalog.Name{Schema: parts[0], Name: parts[len(parts)-1]}] {
-		if !args.fits(f) {
+		if !f.Fits(args.Least, args.Most) {
 			continue
 		}
 		if f.Open || !first && !slices.Equal(columns, f.Columns) {

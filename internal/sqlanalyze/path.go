@@ -28,8 +28,8 @@ func (v *visitor) setPath(n *pg.VariableSetStmt) {
 func (v *visitor) newPath(path []string) []string {
 	path = slices.DeleteFunc(path, func(s string) bool { return s == "" })
 	for i, s := range path {
-		if s == "$user" || strings.HasPrefix(s, "pg_temp") || strings.HasPrefix(s, "pg_toast") || slices.Contains(path[:i], s) { //guard:A17 path-plain
-			deny("the schema %s in a search path, or one that stands twice, is not mapped", s)
+		if s == "$user" || strings.ContainsAny(s, `",`) || strings.HasPrefix(s, "pg_temp") || strings.HasPrefix(s, "pg_toast") || slices.Contains(path[:i], s) { //guard:A17 path-plain
+			deny("the schema %q in a search path, or one that stands twice, is not mapped", s)
 		}
 	}
 	v.Set = &sql.Setting{Name: "search_path", Value: strings.Join(path, ", ")}

@@ -16,6 +16,16 @@ func (v *visitor) transaction(n *pg.TransactionStmt) {
 	case pg.TransactionStmtKind_TRANS_STMT_PREPARE, pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
 		deny("a transaction in two phases is not mapped")
 	}
+	switch n.Kind {
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
+		v.effect.Kind = Commit
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
+		v.effect.Kind = Rollback
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		v.effect.Kind = RollbackTo
+	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
+		v.effect.Kind = Savepoint
+	}
 	v.Kinds["transaction"] = true
 	v.modes(n.Options)
 }

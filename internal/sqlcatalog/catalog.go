@@ -97,6 +97,17 @@ func (f *Function) Takes(n int) bool {
 	return n <= len(f.Args) && n >= len(f.Args)-f.Defaults
 }
 
+// Fits reports whether a call with so many arguments, from least to most, can be one
+// of f.
+func (f *Function) Fits(least, most int) bool {
+	for n := least; n <= most; n++ {
+		if f.Takes(n) {
+			return true
+		}
+	}
+	return false
+}
+
 // An Operator is an operator and the function behind it.
 type Operator struct {
 	Schema   string

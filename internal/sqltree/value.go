@@ -137,3 +137,23 @@ func SettingValue(n *pg.Node) (value string, ok bool) {
 	}
 	return "", false
 }
+
+// An Arity is how many arguments a call may have.
+type Arity struct{ Least, Most int }
+
+// ArityOf returns how many arguments the server may look for a function by: it drops
+// parameters that were declared to be of type void. Source: PostgreSQL,
+// ParseFuncOrColumn.
+func ArityOf(c *pg.FuncCall) Arity {
+	if c.AggWithinGroup {
+		n := len(c.Args) + len(c.AggOrder)
+		return Arity{n, n}
+	}
+	n := Arity{len(c.Args), len(c.Args)}
+	for _, a := range c.Args {
+		if a.GetParamRef() != nil { //guard:R15/sql void-parameter
+			n.Least--
+		}
+	}
+	return n
+}

@@ -3,6 +3,7 @@ package pggw
 import (
 	"errors"
 
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 )
 
@@ -33,18 +34,18 @@ func (x *session) upToDate() error {
 var errChanged = errors.New("what it names has changed on the server since it was prepared: prepare it again")
 
 // now has p mean what its names mean now, under which the server has the same text.
-func (x *session) now(p *prepared) error {
-	if p.known == x.known || p.mapped == nil {
+func (x *session) now(p *sqlnames.Prepared) error {
+	if p.Known == x.known || p.Mapped == nil {
 		return nil
 	}
-	rest, _ := sqltree.Tail(p.text)
+	rest, _ := sqltree.Tail(p.Text)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
 		return err
 	}
-	if len(list) != 1 || list[0].Text != p.mapped.Text { //guard:R5/sql catalog-changed
+	if len(list) != 1 || list[0].Text != p.Mapped.Text { //guard:R5/sql catalog-changed
 		return errChanged
 	}
-	p.known, p.mapped = x.known, &list[0]
+	p.Known, p.Mapped = x.known, &list[0]
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
@@ -18,6 +19,9 @@ import (
 // runs before an execution is permitted. A statement that the policy does not
 // declare does not reach the server.
 func (x *session) parse(m *pgproto3.Parse) error {
+	if slices.ContainsFunc(m.ParameterOIDs, func(t uint32) bool { return t >= firstOwn }) { //guard:R15/sql type-own
+		return x.refuseUntilSync(x.record(op.Deny(op.OperationInvalid, "a parameter of a type that is not the server's own is given by a cast in the text, so that the type can be seen")))
+	}
 	rest, _ := sqltree.Tail(m.Query)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
@@ -26,22 +30,26 @@ func (x *session) parse(m *pgproto3.Parse) error {
 	if len(list) > 1 {
 		return x.refuseUntilSync(x.record(errors.New("a prepared statement is one statement")))
 	}
-	if x.full(len(m.Query)) {
+	if x.Full(len(m.Query)) {
 		return x.refuseUntilSync(errFull)
 	}
-	p := &prepared{text: m.Query, known: x.known, types: slices.Clone(m.ParameterOIDs)}
+	p := &sqlnames.Prepared{Text: m.Query, Known: x.known, Types: slices.Clone(m.ParameterOIDs)}
 	text := ""
 	if len(list) == 1 {
-		p.mapped = &list[0]
-		text = p.mapped.Text
-		if d := x.undeclared(p.mapped); d != nil && !p.mapped.Effect.ByName() {
+		p.Mapped = &list[0]
+		text = p.Mapped.Text
+		if d := x.undeclared(p.Mapped); d != nil && !p.Mapped.Effect.ByName() {
 			return x.refuseUntilSync(x.recordDenied(p, d))
 		}
 	}
-	x.prepare(m.Name, p)
+	x.Prepare(m.Name, p)
 	x.up.Wire.Send(&pgproto3.Parse{Name: m.Name, Query: text, ParameterOIDs: m.ParameterOIDs})
 	return x.answered(1)
 }
+
+// firstOwn is the first number of a type that is not the server's own. Source:
+// PostgreSQL, FirstNormalObjectId.
+const firstOwn = 16384
 
 var errFull = op.Deny(op.QuotaExceeded, "too many prepared statements and portals, or too large; close some")
 
@@ -59,15 +67,15 @@ func (x *session) undeclared(m *sqlanalyze.Mapped) *op.Denial {
 }
 
 // recordDenied has the statement decided, which says no, and returns that.
-func (x *session) recordDenied(p *prepared, d *op.Denial) error {
-	r := x.request(&use{text: p.text, mapped: p.mapped})
+func (x *session) recordDenied(p *sqlnames.Prepared, d *op.Denial) error {
+	r := x.request(&use{text: p.Text, mapped: p.Mapped})
 	r.Denial = d
 	return x.denied(r)
 }
 
 // bind takes values for a statement.
 func (x *session) bind(m *pgproto3.Bind) error {
-	p := x.prepared[m.PreparedStatement]
+	p := x.Prepared[m.PreparedStatement]
 	if p == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such prepared statement"))
 	}
@@ -78,22 +86,25 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	for _, v := range m.Parameters { // they are the reader's until the next message
 		kept.Parameters = append(kept.Parameters, bytes.Clone(v))
 	}
-	if opened := (&portal{prepared: p, bind: kept}); x.full(opened.size()) {
+	if opened := (&sqlnames.Portal{Prepared: p, Bind: kept, Path: x.path}); x.Full(opened.Size()) {
 		return x.refuseUntilSync(errFull)
 	} else {
-		x.open(m.DestinationPortal, opened)
+		x.Open(m.DestinationPortal, opened)
+	}
+	if p.Mapped != nil {
+		x.seconds = least(x.seconds, x.holder.Bounds(p.Mapped.Action(), x.target).MaxSeconds)
 	}
 	x.up.Wire.Send(kept)
 	return x.answered(1)
 }
 
 func (x *session) describe(m *pgproto3.Describe) error {
-	if m.ObjectType == 'S' && x.prepared[m.Name] == nil || m.ObjectType == 'P' && x.portals[m.Name] == nil {
+	if m.ObjectType == 'S' && x.Prepared[m.Name] == nil || m.ObjectType == 'P' && x.Portals[m.Name] == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such statement or portal"))
 	}
 	x.up.Wire.Send(&pgproto3.Describe{ObjectType: m.ObjectType, Name: m.Name})
 	if m.ObjectType == 'S' {
-		x.describing = append(x.describing, x.prepared[m.Name])
+		x.Describing = append(x.Describing, x.Prepared[m.Name])
 		return x.answered(2) // parameters, then rows
 	}
 	return x.answered(1)
@@ -102,25 +113,25 @@ func (x *session) describe(m *pgproto3.Describe) error {
 // described keeps the types that the server says parameters have, of those that the
 // client left open.
 func (x *session) described(m *pgproto3.ParameterDescription) {
-	if len(x.describing) == 0 {
+	if len(x.Describing) == 0 {
 		return
 	}
-	p := x.describing[0]
-	x.describing = x.describing[1:]
+	p := x.Describing[0]
+	x.Describing = x.Describing[1:]
 	types := slices.Clone(m.ParameterOIDs)
-	for i, t := range p.types {
+	for i, t := range p.Types {
 		if t != 0 && i < len(types) {
 			types[i] = t
 		}
 	}
-	p.form = types
+	p.Form = types
 }
 
 func (x *session) close(m *pgproto3.Close) error {
 	if m.ObjectType == 'S' {
-		x.unprepare(m.Name)
+		x.Unprepare(m.Name)
 	} else {
-		x.shut(m.Name)
+		x.Shut(m.Name)
 	}
 	x.up.Wire.Send(&pgproto3.Close{ObjectType: m.ObjectType, Name: m.Name})
 	return x.answered(1)
@@ -138,34 +149,43 @@ func (x *session) answered(n int) error {
 }
 
 // confirmed notes that the server has taken all that it was sent.
-func (x *session) confirmed() { x.owed, x.unsure, x.describing = 0, nil, nil }
+func (x *session) confirmed() {
+	x.owed = 0
+	x.Confirm()
+}
 
 // takeBack forgets the names that the server has not confirmed.
 func (x *session) takeBack() {
-	x.undo()
-	x.owed, x.describing = 0, nil
+	x.owed = 0
+	x.Undo()
 }
 
 // execute asks the gate about one execution with its values, and runs it. A Sync
 // that has come behind it goes to the server with it.
 func (x *session) execute(m *pgproto3.Execute) error {
-	p := x.portals[m.Portal]
+	p := x.Portals[m.Portal]
 	if p == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such portal"))
 	}
-	if p.prepared.mapped == nil {
+	if p.Prepared.Mapped == nil {
 		x.up.Wire.Send(&pgproto3.Execute{Portal: m.Portal, MaxRows: m.MaxRows})
 		return x.answered(1)
 	}
-	if err := x.now(p.prepared); err != nil {
+	if p.Begun && p.Prepared.Mapped.Effect.ByName() { //guard:R5/sql portal-again
+		return x.refuseUntilSync(x.record(op.Deny(op.OperationInvalid, "a portal of EXECUTE or FETCH is executed once: what stands behind the name may be another by now")))
+	}
+	if err := x.along(p); err != nil {
 		return x.refuseUntilSync(x.record(err))
 	}
-	u, err := x.newUse(p.prepared.text, p.prepared.mapped, &x.names)
+	if err := x.now(p.Prepared); err != nil {
+		return x.refuseUntilSync(x.record(err))
+	}
+	u, err := x.newUse(p.Prepared.Text, p.Prepared.Mapped, &x.Names)
 	if err != nil {
 		return x.refuseUntilSync(x.record(err))
 	}
 	if u.bind == nil {
-		u.bind, u.types, u.form = p.bind, p.prepared.types, p.prepared.form
+		u.bind, u.types, u.form = p.Bind, p.Prepared.Types, p.Prepared.Form
 	}
 	if u.mask != nil { // what is owed comes first: then the next description is the gate's
 		if err := x.collect(); err != nil || x.skipping {
@@ -178,7 +198,7 @@ func (x *session) execute(m *pgproto3.Execute) error {
 			x.up.Wire.Send(&pgproto3.Describe{ObjectType: 'P', Name: portal})
 		}
 		x.up.Wire.Send(&pgproto3.Execute{Portal: portal, MaxRows: rows})
-		x.dirty, u.sent = true, true
+		x.dirty, u.sent, p.Begun = true, true, true
 		if u.effect.Kind != sqlanalyze.CopyIn && x.client.In.Next() == 'S' {
 			m, err := x.client.Wire.Receive()
 			if _, ok := m.(*pgproto3.Sync); err != nil || !ok {
@@ -225,16 +245,17 @@ func (x *session) collect() error {
 	if err := x.up.Wire.Flush(); err != nil {
 		return errUpstream
 	}
+	brake := pgwire.NewBrake(x.ctx, x.up, x.upTLS, x.seconds) // the server computes what it takes for constant
+	defer brake.End()
 	for x.owed > 0 {
 		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
-		if _, ok := m.(*pgproto3.ErrorResponse); ok {
+		if e, ok := m.(*pgproto3.ErrorResponse); ok {
 			x.takeBack()
 			x.skipping = true
-			x.client.Wire.Send(m)
-			return nil
+			return x.failed(e, brake)
 		}
 		if !pgwire.Unasked(m) {
 			x.owed--
@@ -244,6 +265,20 @@ func (x *session) collect() error {
 		}
 	}
 	x.confirmed()
+	return nil
+}
+
+// failed tells the client of an error of the server that is of no one execution.
+func (x *session) failed(m *pgproto3.ErrorResponse, brake *pgwire.Brake) error {
+	x.Undone = true
+	if brake.Late() {
+		x.deny(x.record(tooLong(x.seconds)))
+		return nil
+	}
+	if len(x.masks) > 0 {
+		m = wordless(m)
+	}
+	x.client.Wire.Send(m)
 	return nil
 }
 
@@ -263,6 +298,8 @@ func (x *session) sync() error {
 		return errUpstream
 	}
 	quiet := x.broken || x.skipping
+	brake := pgwire.NewBrake(x.ctx, x.up, x.upTLS, x.seconds) // what was put off to the end of a transaction
+	defer brake.End()
 	for {
 		m, err := x.up.Wire.Receive()
 		if err != nil {
@@ -273,10 +310,17 @@ func (x *session) sync() error {
 			x.client.Wire.Send(r)
 			return nil
 		}
-		if !quiet || pgwire.Unasked(m) {
-			if err := x.pass(m); err != nil {
-				return err
-			}
+		e, failed := m.(*pgproto3.ErrorResponse)
+		x.Undone = x.Undone || failed
+		switch {
+		case quiet && !pgwire.Unasked(m):
+		case failed:
+			err = x.failed(e, brake)
+		default:
+			err = x.pass(m)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }

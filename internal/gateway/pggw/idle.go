@@ -40,7 +40,7 @@ func (x *session) await() (pgproto3.FrontendMessage, error) {
 		return nil, errStopping
 	}
 	var heard func() error
-	if x.listening && !x.dirty && x.owed == 0 && x.client.In.Next() == 0 {
+	if x.Listening && !x.dirty && x.owed == 0 && x.client.In.Next() == 0 {
 		heard = x.listen()
 	}
 	m, err := x.client.Wire.Receive()

@@ -2,6 +2,7 @@ package pggw
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -43,13 +44,26 @@ func (u *use) veil(m *pgwire.Row) error {
 	return nil
 }
 
-// plainly returns an error without its words where they could show what is masked.
-// A17.
-func (u *use) plainly(m *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
-	if u.mask != nil { //guard:A17 mask-error
-		return &pgproto3.ErrorResponse{
-			Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "writ: the server refused; its words could show what is masked",
-		}
+// wordless reports whether what the server says of u could show what is masked: u reads
+// it, writes into a table that has it, or ends what was put off till then. A17.
+func (x *session) wordless(u *use) bool {
+	if u.mask != nil || len(x.masks) == 0 {
+		return u.mask != nil
 	}
-	return m
+	if slices.Contains(u.mapped.Kinds, "transaction") || slices.Contains(u.mapped.Kinds, "call") {
+		return true
+	}
+	holds := func(table string) bool {
+		return slices.ContainsFunc(x.masks, func(c string) bool { return strings.HasPrefix(c, table+".") })
+	}
+	written := func(r sql.Relation) bool { return r.Mode != sql.Read }
+	return slices.ContainsFunc(u.mapped.Relations, func(r sql.Relation) bool { return written(r) && holds(r.Schema+"."+r.Name) }) ||
+		slices.ContainsFunc(u.mapped.Relations, written) && slices.ContainsFunc(u.mapped.Underlying, holds)
+}
+
+// wordless returns an error without its words.
+func wordless(m *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
+	return &pgproto3.ErrorResponse{
+		Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "writ: the server refused; its words could show what is masked",
+	}
 }

@@ -2,12 +2,15 @@ package pggw_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway/pggw"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 )
 
@@ -77,6 +80,73 @@ ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN name te
 		t.Fatal(err)
 	}
 	defer h.Conn.Close()
+}
+
+// TestMaskWords shows errors of statements that do not read what is masked, and whose
+// words would say it: of rows that are written, and at the end of a transaction.
+//
+// SPEC PGGW-13
+// R7/sql A17
+// guard: mask-error
+func TestMaskWords(t *testing.T) {
+	t.Parallel()
+	w := newWorldAt(t, pggw.Watchful, func(d *policy.Document) {
+		broad(d)
+		s := d.Operations[1].SQL
+		s.Relations[0].Read, s.Relations[0].Update, s.Mask = []string{"*"}, []string{"name"}, []string{"public.customers.card"}
+		s.Relations = append(s.Relations, op.SQLRelation{Name: "public.everybody", Read: []string{"name"}, Update: []string{"name"}})
+		s.Functions = append(s.Functions, "public.loud")
+	})
+	w.pg.Exec(t, w.db, `CREATE TABLE notes (id int, body text); CREATE VIEW everybody AS SELECT id, name, card FROM customers; GRANT ALL ON everybody TO app;
+CREATE FUNCTION loud(int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RAISE EXCEPTION 'card %', (SELECT card FROM customers WHERE id = $1); END $$;
+ALTER TABLE customers ADD CONSTRAINT named CHECK (name <> '');
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.name = 'late' THEN RAISE EXCEPTION 'card %', NEW.card; END IF; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()`)
+	h := w.raw(t)
+	said := func(list ...pgproto3.FrontendMessage) (text string) {
+		for _, m := range list {
+			h.Frontend.Send(m)
+		}
+		if err := h.Frontend.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			m, err := h.Frontend.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, ok := m.(*pgproto3.ErrorResponse); ok {
+				text += fmt.Sprint(e.Code, e.Message, e.Detail, e.Where, e.ConstraintName)
+			}
+			if isReady(m) {
+				return text
+			}
+		}
+	}
+	ask := func(sql string) pgproto3.FrontendMessage { return &pgproto3.Query{String: sql} }
+	const late = "UPDATE customers SET name = 'late' WHERE id = 3"
+	for name, list := range map[string][]pgproto3.FrontendMessage{
+		"check": {ask("UPDATE customers SET name = '' WHERE id = 3")}, "behind a view": {ask("UPDATE everybody SET name = '' WHERE name = 'c3'")}, "put off": {ask(late)},
+		"put off, extended": {parsed("", late), bound("", ""), &pgproto3.Execute{}, &pgproto3.Sync{}},
+		"put off to Sync":   {parsed("", late), bound("", ""), &pgproto3.Execute{}, &pgproto3.Flush{}, &pgproto3.Sync{}},
+	} {
+		if s := said(list...); s == "" || !strings.Contains(s, "could show") || strings.Contains(s, "4111") || strings.Contains(s, "42501") {
+			t.Errorf("%s: %q", name, s)
+		}
+	}
+	for _, sql := range []string{"BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT card FROM customers WHERE loud(id) = 1"} {
+		if s := said(ask(sql)); s != "" {
+			t.Fatalf("%s: %s", sql, s)
+		}
+	}
+	if s := said(ask("COMMIT")); !strings.Contains(s, "could show") || strings.Contains(s, "4111") {
+		t.Errorf("COMMIT: %q", s)
+	}
+	for sql, want := range map[string]string{"SELECT 1/0": "division by zero", "UPDATE orders SET status = repeat('x', -1) || (1/0) WHERE id = 1": "division by zero"} {
+		if s := said(ask(sql)); !strings.Contains(s, want) {
+			t.Errorf("%s: %q", sql, s)
+		}
+	}
 }
 
 func shown(row [][]byte) string {

@@ -32,6 +32,7 @@ type use struct {
 	values    []*string      // of EXECUTE
 	types     []uint32       // of either, as far as the client gave them
 	form      []uint32       // the same as the server says
+	path      []string       // by which its names were found
 	purpose   string         // "": that of the connection
 	source    sql.Source
 	mask      []string // columns that come as NULL; nil: it reads none

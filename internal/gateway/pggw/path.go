@@ -5,14 +5,22 @@ import (
 
 	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlmeaning"
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/op"
 )
 
 // moves reports whether u changes where the server looks for names, or may: to reset
-// that changes something only if it was ever changed.
+// that, and to take back what was done, as COMMIT does to what has failed, changes
+// something only if it was ever changed.
 func (x *session) moves(u *use) bool {
 	switch u.effect.Kind {
 	case sqlanalyze.ResetPath, sqlanalyze.ResetAll, sqlanalyze.DiscardAll:
+		return x.moved
+	}
+	if k := u.effect.Kind; k == sqlanalyze.Commit || k == sqlanalyze.Rollback || k == sqlanalyze.RollbackTo { //guard:A17 path-taken-back
+		return x.moved
+	}
+	if slices.Contains(u.mapped.Kinds, "call") { // a procedure can end transactions
 		return x.moved
 	}
 	s := u.mapped.Set
@@ -27,6 +35,18 @@ var errMoved = op.Deny(op.OperationInvalid, "the search path changes in this ser
 func (x *session) alone(uses []*use) error {
 	if len(uses) > 1 && slices.ContainsFunc(uses, x.moves) { //guard:A17 path-alone
 		return errMoved
+	}
+	return nil
+}
+
+// errFoundElse is the error for a portal that is used when names are looked for along
+// another path than when it was made: what is decided about would be another statement.
+var errFoundElse = op.Deny(op.OperationInvalid, "the search path has changed since this portal or cursor was made: make it again")
+
+// along returns errFoundElse if p was made by another search path.
+func (x *session) along(p *sqlnames.Portal) error {
+	if !slices.Equal(p.Path, x.path) { //guard:A17 portal-path
+		return errFoundElse
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
@@ -12,8 +13,9 @@ import (
 )
 
 // purposed gives u the purpose that its statement names: in a comment, where the
-// declaration of its action allows that, or by SET before it. SPEC PGGW-12.
-func (x *session) purposed(u *use) error {
+// declaration of its action allows that, or by SET before it, of which n knows. SPEC
+// PGGW-12.
+func (x *session) purposed(u *use, n *sqlnames.Names) error {
 	_, comment := sqltree.Tail(u.text)
 	purpose, err := sqltree.Purpose(comment)
 	if err != nil {
@@ -27,8 +29,12 @@ func (x *session) purposed(u *use) error {
 		u.purpose, u.source = purpose, sql.ByComment
 		return nil
 	}
-	if x.purpose != "" {
-		u.purpose, u.source = x.purpose, sql.BySetting
+	u.purpose = n.Purpose
+	if set, ok := u.setsPurpose(); ok { // for that it is decided: one that is refused is not set
+		u.purpose = set
+	}
+	if u.purpose != "" {
+		u.source = sql.BySetting
 	}
 	return nil
 }
@@ -41,12 +47,14 @@ func (x *session) proofOf(u *use) (gateway.Proof, error) {
 	return x.holder.ProveChannel(x.client.SPKI, &proof.Invocation{Audience: x.hall.Domain(), Purpose: u.purpose})
 }
 
-// setPurpose keeps the purpose that u has set.
-func (n *names) setPurpose(u *use) {
+// setsPurpose returns the purpose that is the session's after u, if u sets it; "" is that
+// of the connection.
+func (u *use) setsPurpose() (purpose string, ok bool) {
 	switch s := u.mapped.Set; {
 	case u.effect.Kind == sqlanalyze.DiscardAll, u.effect.Kind == sqlanalyze.ResetAll:
-		n.purpose = ""
+		return "", true
 	case s != nil && s.Name == sql.PurposeSetting && slices.Contains(u.mapped.Kinds, "set"):
-		n.purpose = s.Value
+		return s.Value, true
 	}
+	return "", false
 }

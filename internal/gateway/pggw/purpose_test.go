@@ -1,7 +1,6 @@
 package pggw_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/writhq/writ/policy"
@@ -41,16 +40,21 @@ func TestPurpose(t *testing.T) {
 		{"SELECT '/*writ_purpose=''lookup''*/'", "refund", true},
 		{"/*writ_purpose='lookup'*/ " + read, "refund", true},
 		{read + " /*controller='x'*/", "refund", true},
-		{"SET writ.purpose = 'lookup'", "refund", false},
+		{"SET writ.purpose = 'lookup'", "lookup", false},
 		{read, "lookup", true},
 		{read + " /*writ_purpose='refund'*/", "refund", false},
 		{change, "", true},
-		{"RESET ALL", "lookup", false},
+		{"RESET ALL", "refund", false},
 		{read, "refund", true},
-		{"SET writ.purpose = 'lookup'", "refund", false},
+		{"SET writ.purpose = 'lookup'", "lookup", false},
+		{"RESET writ.purpose", "refund", false},
+		{read, "refund", true},
+		{"SET writ.purpose = 'lookup'", "lookup", false},
 		{"SET LOCAL writ.purpose = 'refund'", "", false},
-		{"SET writ.purpose = 'fun'", "lookup", false},
-		{read, "", true},
+		{"SET writ.purpose = 'fun'", "", false},
+		{read, "lookup", true},
+		{"DISCARD ALL", "refund", false},
+		{read, "refund", true},
 	} {
 		for name, w := range map[string]*world{"on": on, "off": off} {
 			if w.asked == nil {
@@ -71,8 +75,14 @@ func TestPurpose(t *testing.T) {
 			}
 		}
 	}
-	if _, err := query(t, on.asked, "SET writ.purpose = 'refund'"); denied(err) == nil || !strings.Contains(err.Error(), "purpose") {
-		t.Errorf("out of a purpose that is none: %v", err)
+	before := len(on.Receipts(receipt.Intent))
+	if _, err := query(t, on.asked, "SET writ.purpose = 'lookup'; "+read); err != nil {
+		t.Error(err)
+	}
+	for _, r := range on.Receipts(receipt.Intent)[before:] {
+		if r.Purpose != "lookup" {
+			t.Errorf("of two in one query, %s is for %s", r.Action, r.Purpose)
+		}
 	}
 	if r := on.asked.ExecParams(t.Context(), read+" /*writ_purpose='refund'*/", nil, nil, nil, nil).Read(); r.Err != nil {
 		t.Errorf("in the extended protocol: %v", r.Err)

@@ -110,13 +110,26 @@ func (x *session) relay(uses []*use, synced bool) error {
 }
 
 // seconds returns the least time that one of the uses is given; 0 is any.
-func seconds(uses []*use) (least int64) {
+func seconds(uses []*use) (n int64) {
 	for _, u := range uses {
-		if n := u.bounds.MaxSeconds; n > 0 && (least == 0 || n < least) {
-			least = n
-		}
+		n = least(n, u.bounds.MaxSeconds)
 	}
-	return least
+	return n
+}
+
+// least returns the less of two numbers of which 0 is any.
+func least(a, b int64) int64 {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// tooLong returns the denial of what takes longer than the policy gives it.
+func tooLong(n int64) *op.Denial {
+	d := op.Deny(op.ResponseStopped, fmt.Sprintf("the policy stops a statement after %d seconds", n))
+	d.Next = "ask for less, or for less at a time"
+	return d
 }
 
 func (a *answer) use() *use { return a.uses[min(a.at, len(a.uses)-1)] }
@@ -135,7 +148,7 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 			return false, nil
 		}
 	case *pgproto3.NoticeResponse:
-		if a.use().mask != nil {
+		if a.wordless(a.use()) {
 			return false, nil
 		}
 	case *pgwire.Row:
@@ -192,7 +205,10 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 	u.result.done = true
 	if c, ok := m.(*pgproto3.CommandComplete); ok {
 		u.result.tag(c.CommandTag)
-		a.effect(u)
+		effected(&a.Names, u)
+		if u.effect.Kind == sqlanalyze.Commit && bytes.HasPrefix(c.CommandTag, []byte("ROLLBACK")) { // of a transaction that has failed
+			a.Undone = true
+		}
 		if a.moves(u) {
 			a.moved, a.stale = true, true
 		}
@@ -213,15 +229,19 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	u := a.use()
 	if a.brake.Late() && a.stopped == nil {
 		u.result.stopped = true
-		a.stopped = u.tooMuch("%d seconds of time", seconds(a.uses))
+		d := tooLong(seconds(a.uses))
+		d.Receipt, a.stopped = u.receipt, d
 	}
-	u.result.failed = true
+	u.result.failed, a.Undone = true, true
 	for _, later := range a.uses[min(a.at+1, len(a.uses)):] {
 		later.result.passedOver = true
 	}
 	if a.stopped == nil {
 		a.failed = true
-		a.client.Wire.Send(u.plainly(m))
+		if a.wordless(u) { //guard:A17 mask-error
+			m = wordless(m)
+		}
+		a.client.Wire.Send(m)
 	}
 	if a.synced {
 		return false, nil

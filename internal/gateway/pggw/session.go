@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -12,6 +13,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlmeaning"
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 )
@@ -30,6 +32,7 @@ type session struct {
 	up       *pgwire.Upstream
 	upTLS    *tls.Config
 	readOnly bool     // transactions upstream are
+	masks    []string // columns of the target that the policy masks
 	path     []string // schemas that unqualified names are looked for in
 	known    *sqlmeaning.Meaning
 	ctx      context.Context
@@ -38,12 +41,13 @@ type session struct {
 	stale    bool // it was changed, and not asked for since
 	idler
 
-	names
-	skipping   bool // until Sync: a message before it was refused
-	broken     bool // the gate refused it: the server does not know
-	dirty      bool // something was sent upstream since the last Sync
-	owed       int  // answers of the server that the client has not got
-	waitingOut int  // messages that wait for the client
+	sqlnames.Names
+	skipping   bool  // until Sync: a message before it was refused
+	broken     bool  // the gate refused it: the server does not know
+	dirty      bool  // something was sent upstream since the last Sync
+	owed       int   // answers of the server that the client has not got
+	seconds    int64 // that what was bound since the last Sync is given; 0 is any
+	waitingOut int   // messages that wait for the client
 	received   uint64
 }
 
@@ -68,7 +72,7 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		x.client.SetReadDeadline(past)
 		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
 	})()
-	x.up, x.ctx, x.names = up, ctx, newNames()
+	x.up, x.ctx, x.Names = up, ctx, sqlnames.New()
 	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
 	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
 		return x.cut(ctx)
@@ -147,6 +151,9 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 			return nil
 		}
 	}
+	if slices.ContainsFunc(sqlnames.In(m), func(name string) bool { return len(name) > sqlnames.MaxName }) { //guard:R5/sql name-length
+		return x.refuseUntilSync(op.Deny(op.OperationInvalid, fmt.Sprintf("the name of a statement or portal has at most %d bytes", sqlnames.MaxName)))
+	}
 	switch m.(type) {
 	case *pgproto3.Query, *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Execute:
 		if err := x.upToDate(); err != nil {
@@ -193,7 +200,7 @@ func (x *session) query(text string) error {
 	if err := x.collect(); err != nil || x.skipping {
 		return err
 	}
-	x.unnamed()
+	x.Unnamed()
 	rest, _ := sqltree.Tail(text)
 	list, err := x.known.Statements(x.parsers, rest)
 	if err != nil {
@@ -258,6 +265,7 @@ func (x *session) fail() error {
 	if _, err := x.up.Query(x.ctx, "writ_denied"); !errors.Is(err, pgwire.ErrRefused) {
 		return errUpstream
 	}
+	x.Undone = true
 	x.ready(x.up.Tx)
 	return nil
 }
@@ -267,9 +275,9 @@ func (x *session) fail() error {
 func (x *session) ready(tx byte) {
 	x.up.Tx = tx
 	x.takeBack()
-	x.skipping, x.broken, x.dirty, x.owed = false, false, false, 0
+	x.skipping, x.broken, x.dirty, x.owed, x.seconds = false, false, false, 0, 0
 	if tx == 'I' {
-		x.over(false)
+		x.Over()
 	}
 }
 

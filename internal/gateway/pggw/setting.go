@@ -26,7 +26,13 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 	}
 	l := &pgwire.Login{
 		Host: u.Hostname(), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
-		TLS: x.upTLS, Params: x.startup(), Dial: func(ctx context.Context) (net.Conn, error) { return a.Dial(ctx) },
+		TLS: x.upTLS, Params: x.startup(), Dial: func(ctx context.Context) (net.Conn, error) {
+			c, err := a.Dial(ctx)
+			if err != nil { // and no connection, which a nil one would not be
+				return nil, err
+			}
+			return c, nil
+		},
 	}
 	if l.Method == pgwire.Certificate {
 		cert, err := a.Certificate()
@@ -46,6 +52,11 @@ func (x *session) startup() map[string]string {
 	out := sqlmeaning.Pinned(x.path)
 	if x.readOnly = sql.OnlyReads(x.holder.Declared(x.target)); x.readOnly { //guard:R3/sql read-only-session
 		out["default_transaction_read_only"] = "on"
+	}
+	for _, d := range x.holder.Declared(x.target) {
+		if d.SQL != nil {
+			x.masks = append(x.masks, d.SQL.Mask...)
+		}
 	}
 	for _, k := range sql.Looks {
 		for name, v := range x.client.Params {
