@@ -81,10 +81,15 @@ type Function struct {
 	Columns  []string // of the rows it returns; nil if it returns one value
 	Open     bool     // its columns hang on what it is called with
 	Calls    []string // signatures of the functions in the defaults of its arguments and the checks of domains that its types are made of
+
+	signature string // that String has made; "": it has not
 }
 
 // String returns the function's signature, such as pg_catalog.lower(text).
 func (f *Function) String() string {
+	if f.signature != "" {
+		return f.signature
+	}
 	return f.Schema + "." + f.Name.Name + "(" + strings.Join(f.Args, ",") + ")"
 }
 

@@ -308,6 +308,7 @@ func (r *reader) functions(c *Catalog) (found map[string]*Function, types map[st
 			}
 		}
 		f.Open = f.Columns == nil && (x[10] == "p" || x[10] == "d" || x[10] == "c") // a pseudotype, a domain, which may be over a row, or a row without columns
+		f.signature = f.String()
 		c.Functions[f.Name] = append(c.Functions[f.Name], f)
 		found[x[0]], types[x[0]] = f, list(x[12])
 	}

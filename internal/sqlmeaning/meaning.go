@@ -50,6 +50,7 @@ type Meaning struct {
 
 	mu     sync.RWMutex
 	mapped map[string][]sqlanalyze.Mapped // guarded by mu; by the text
+	held   int                            // guarded by mu; about the bytes of them
 	shapes shapes
 }
 
@@ -174,13 +175,24 @@ func (m *Meaning) Statements(g sqlanalyze.Grammar, text string) ([]sqlanalyze.Ma
 	for i := range list {
 		list[i].Form, _ = sql.NewForm(&list[i].Statement) // without one it has no one form, and is refused
 	}
+	n := len(text)
+	for i := range list {
+		n += weight(&list[i])
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mapped == nil || len(m.mapped) >= maxMapped {
-		m.mapped = make(map[string][]sqlanalyze.Mapped)
+	if m.held += n; m.mapped == nil || m.held > maxMapped { //guard:R11 mapped-bound
+		m.mapped, m.held = make(map[string][]sqlanalyze.Mapped), n
 	}
 	m.mapped[text] = list
 	return list, nil
+}
+
+// weight returns about how many bytes a statement takes: lists take more than what they
+// are written in.
+func weight(m *sqlanalyze.Mapped) int {
+	const own, lists = 1 << 10, 3
+	return own + len(m.Text) + len(m.Effect.Text) + lists*m.Form.Size()
 }
 
 // Operation returns the operation of one execution of s, which is known by m, or of a

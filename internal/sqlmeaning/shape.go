@@ -15,8 +15,9 @@ import (
 // shapes are the statements that were mapped for any integers in them: clients write
 // numbers into texts, so that each text is new. ADR 8, SPEC SQL-14.
 type shapes struct {
-	mu sync.RWMutex
-	of map[string]*outline // guarded by mu; by the text without integers
+	mu   sync.RWMutex
+	of   map[string]*outline // guarded by mu; by the text without integers
+	held int                 // guarded by mu; about the bytes of their shapes
 }
 
 // An outline is a text without its integers.
@@ -51,13 +52,28 @@ func (m *Meaning) byShape(g sqlanalyze.Grammar, text string) []sqlanalyze.Mapped
 	if len(o.free) == 0 {
 		return nil
 	}
-	x := o.shape(s.fixed(o.free), func() *shape { return m.shape(g, s, o.free) })
+	x := o.shape(s.fixed(o.free), func() *shape {
+		x := m.shape(g, s, o.free)
+		if x != nil {
+			m.shapes.grow(len(text) + weight(&sqlanalyze.Mapped{Form: x.form}))
+		}
+		return x
+	})
 	if x == nil {
 		return nil
 	}
 	list := []sqlanalyze.Mapped{{Statement: x.statement, Text: x.text(s.chosen(o.free))}}
 	list[0].Form = x.form.For(&list[0].Statement)
 	return list
+}
+
+// grow counts a shape of n bytes, and forgets all if they are too many.
+func (s *shapes) grow(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held += n; s.held > maxShapes { //guard:R11 shapes-bound
+		s.of, s.held = nil, 0
+	}
 }
 
 // outline returns the outline of a text, and whether one of it was seen before.
@@ -71,7 +87,7 @@ func (s *shapes) outline(key []byte) (o *outline, seen bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil || len(s.of) >= maxOutlines {
-		s.of = make(map[string]*outline)
+		s.of, s.held = make(map[string]*outline), 0
 	}
 	s.of[string(key)] = new(outline)
 	return nil, false

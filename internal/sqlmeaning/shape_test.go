@@ -1,6 +1,7 @@
 package sqlmeaning
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -179,9 +180,11 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// TestShapeBounds keeps no more outlines, and of each no more shapes, than it may.
+// TestShapeBounds keeps no more outlines, of each no more shapes, and in all no more bytes
+// of those and of statements than it may.
 //
 // R11
+// guard: shapes-bound, mapped-bound
 func TestShapeBounds(t *testing.T) {
 	t.Parallel()
 	m := meaning()
@@ -198,11 +201,29 @@ func TestShapeBounds(t *testing.T) {
 	if len(o.of) != maxFixed || made != maxFixed {
 		t.Errorf("%d shapes, %d made", len(o.of), made)
 	}
+	long := strings.Repeat(" ", 3<<10)
+	most, shaped := 0, 0
+	for i := range 72 {
+		for j := range maxFixed {
+			for _, text := range []string{
+				fmt.Sprintf("SELECT a AS x%d FROM t WHERE b = '%d%s'", i, j, long),
+				fmt.Sprintf("SELECT a AS y%d FROM t %s WHERE b = 7 LIMIT %d", i, long, j+1), // which is of the shape
+			} {
+				if _, err := m.Statements(new(direct), text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			most, shaped = max(most, m.held), max(shaped, m.shapes.held)
+		}
+	}
+	if most > maxMapped || shaped > maxShapes || most < maxMapped*9/10 || shaped < maxShapes*9/10 {
+		t.Errorf("%d bytes were held of statements, %d of shapes", most, shaped)
+	}
 }
 
 func BenchmarkStatements(b *testing.B) {
 	m, g := meaning(), new(direct)
-	texts := make([]string, 0, 4*maxMapped)
+	texts := make([]string, 0, 16_384)
 	for i := range cap(texts) {
 		texts = append(texts, "SELECT a FROM t WHERE b = "+strings.Repeat("7", i%9+1)+" + "+strings.Repeat("3", i/9%9+1))
 	}

@@ -31,6 +31,14 @@ func NewForm(s *Statement) (*Form, error) {
 	return &Form{s, b}, nil
 }
 
+// Size returns how many bytes the statement is written in; 0 of nil.
+func (f *Form) Size() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.encoded)
+}
+
 // For returns f for a copy of its statement, which nobody has changed.
 func (f *Form) For(s *Statement) *Form { return &Form{s, f.encoded} }
 

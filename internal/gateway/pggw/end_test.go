@@ -1,15 +1,19 @@
 package pggw_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/writhq/writ/canon"
+	"github.com/writhq/writ/internal/testpg"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/receipt"
+	"github.com/writhq/writ/zone"
 )
 
 // TestTimeBound shows a statement that takes longer than seconds of time.
@@ -44,6 +48,59 @@ func TestTimeBound(t *testing.T) {
 	}
 	if stopped != 3 {
 		t.Errorf("%d outcomes say that it was stopped", stopped)
+	}
+}
+
+// TestUnderWay shows what a session has the server do while it stops being good: it ends
+// as well, and is not done.
+//
+// SPEC PGGW-8
+// R28/sql
+// guard: under-way-ends
+func TestUnderWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(d *policy.Document) {
+		d.Operations[1].SQL.Functions = append(d.Operations[1].SQL.Functions, "pg_catalog.pg_sleep")
+	})
+	active := "SELECT count(*) FROM pg_stat_activity WHERE datname = '" + w.db + "' AND usename = 'app' AND state = 'active' AND query LIKE 'UPDATE%'"
+	server := testpg.Rows{PgConn: w.pg.Connect(t, w.pg.Local(w.db))}
+	is := func(want string) bool {
+		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			rows, err := server.Query(t.Context(), active)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows[0][0] == want {
+				return true
+			}
+		}
+		return false
+	}
+	for _, tt := range []struct {
+		name string
+		end  func()
+	}{
+		{"ended", func() { w.Server.Hall().End(w.Server.Sessions()[0].ID) }},
+		{"revoked", func() { w.Revoke(zone.RevokeKey, canon.Digest(w.Holder(0).Public().ID())) }}, // and nobody can connect any more
+	} {
+		c := w.client(t)
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Exec(context.Background(), "UPDATE orders SET status = 'late' WHERE id = 7 AND pg_sleep(25) IS NOT NULL").ReadAll()
+			done <- err
+		}()
+		if !is("1") {
+			t.Fatal("it has not begun")
+		}
+		if tt.end(); !is("0") {
+			t.Errorf("%s: the server goes on", tt.name)
+		}
+		if err := <-done; err == nil {
+			t.Errorf("%s: no error", tt.name)
+		}
+		if rows, err := server.Query(t.Context(), "SELECT status FROM orders WHERE id = 7"); err != nil || rows[0][0] == "late" {
+			t.Errorf("%s: it was done: %v, %v", tt.name, rows, err)
+		}
 	}
 }
 

@@ -67,12 +67,8 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		}
 	}
 	defer up.Close()
-	defer context.AfterFunc(ctx, func() {
-		up.Close()
-		x.client.SetReadDeadline(past)
-		x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
-	})()
 	x.up, x.ctx, x.Names = up, ctx, sqlnames.New()
+	defer context.AfterFunc(ctx, x.abort)()
 	x.server = x.servers.Get(sqlmeaning.Key{Origin: a.Target.Origin, User: a.Target.Inject.Name})
 	if x.known, err = x.server.Read(ctx, up, x.path, x.age); ctx.Err() != nil {
 		return x.cut(ctx)
@@ -92,6 +88,17 @@ func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, err
 		out.Class, out.Note = gateway.Failed, "connection"
 	}
 	return out, nil
+}
+
+// abort ends a session that is no longer good, and what it has the server do: of a
+// connection that is closed the server knows only when it has done that.
+func (x *session) abort() {
+	x.client.SetReadDeadline(past)
+	x.client.SetWriteDeadline(time.Now().Add(maxFarewell))
+	if !x.waiting.Load() { //guard:R28/sql under-way-ends
+		x.up.Cancel(context.WithoutCancel(x.ctx), x.upTLS)
+	}
+	x.up.Close()
 }
 
 // cut ends a session that stopped being good before it had begun.
