@@ -41,7 +41,7 @@ const (
 // that denies knows nothing better.
 var advice = map[Code]string{
 	CredentialInvalid: "get a new credential from its issuer; writ show FILE says what is in this one",
-	ProofRequired:     "prove the holder's key: sign the request, or use a TLS client certificate over it",
+	ProofRequired:     "sign the request, use a TLS client certificate over the holder's key, or send a DPoP proof with the nonce that this answer offers",
 	ProofInvalid:      "sign the request again, with the key that the credential's last block names",
 	ProofInsufficient: "sign the whole request (level 3)",
 	Replayed:          "sign a new proof for each request",

@@ -67,7 +67,7 @@ func Decide(p *policy.Verified, c *credential.Verified, q *policy.Question) Deci
 	}
 	t, ok := p.Document().Target(q.Target)
 	if !ok {
-		return no(op.Deny(op.NotDeclared, "the target is not in the policy"))
+		return no(op.Deny(op.NotDeclared, "the policy has no target of that name"))
 	}
 	use := credential.Use{At: q.At, Group: q.Group, Purpose: q.Purpose, Secret: t.Secret, Level: q.Level}
 	if d := c.Admit(use); d != nil { //guard:R40 permit-terms

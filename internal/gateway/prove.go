@@ -91,7 +91,9 @@ func (s *Session) ProveDPoP(m *proof.Message) (Proof, error) {
 func (s *Session) ProveChannel(spki []byte, v *proof.Invocation) (Proof, error) {
 	if len(spki) == 0 || !bytes.Equal(spki, s.spki) { //guard:A13 channel-key
 		d := op.Deny(op.ProofRequired, "nothing proves the holder's key")
-		d.Next = "sign the request, use a TLS client certificate over the holder's key, or send a DPoP proof with the nonce that this answer offers"
+		if len(spki) > 0 {
+			d.Reason = "the client's certificate is over another key than that of the credential's holder"
+		}
 		return Proof{}, s.hall.Refuse(d)
 	}
 	return s.proof(op.Channel, v, []byte(channelEvidence+s.Holder().String()+"\n"+v.Context()))

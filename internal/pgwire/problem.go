@@ -18,6 +18,26 @@ const (
 	CodeConnection  = "08006" // connection_failure
 )
 
+// hints are what clients of this protocol can do, where nothing better is known.
+var hints = map[op.Code]string{
+	op.ProofRequired:     "connect with a TLS client certificate over the credential's key (writ key tls), or over the local socket of writ connect",
+	op.ProofInsufficient: "nothing here: this protocol proves the holder's key by its connection (level 2), and the policy asks for more",
+	op.PurposeInvalid:    "name a purpose that both policy and credential list: options='-c writ.purpose=NAME'; writ policy show ALIAS, writ show FILE",
+	op.OperationInvalid:  "ask in another form, or at the server itself: docs/postgres.md says what goes through a gate",
+	op.TargetRefused:     "try again; if it stays, whoever runs the gate finds in its log what is wrong",
+}
+
+// stated is an error with a SQLSTATE of its own.
+type stated struct {
+	error
+	state string
+}
+
+func (s *stated) Unwrap() error { return s.error }
+
+// WithState returns err for [Problem] to give it that SQLSTATE, if it is a denial.
+func WithState(err error, state string) error { return &stated{err, state} }
+
 // Problem returns err as the server would say it: in detail if it is a denial.
 // SPEC PGGW-5.
 func Problem(err error) *pgproto3.ErrorResponse {
@@ -40,6 +60,13 @@ func Problem(err error) *pgproto3.ErrorResponse {
 		detail = append(detail, "receipt "+d.Receipt.String())
 	}
 	e.Detail = strings.Join(detail, ", ")
+	if h, ok := hints[d.Code]; ok && (d.Next == "" || d.Next == d.Code.Advice()) {
+		e.Hint = h
+	}
+	if s, ok := errors.AsType[*stated](err); ok {
+		e.Code = s.state
+		return e
+	}
 	switch d.Code {
 	case op.CredentialInvalid, op.ProofRequired, op.ProofInvalid, op.ProofInsufficient:
 		e.Code = CodeAuth

@@ -24,6 +24,7 @@ var (
 // A Login is how a server lets someone in.
 type Login struct {
 	Host, Database, User string
+	Port                 uint16 // for messages: Dial knows where it goes
 	Method               Method
 	TLS                  *tls.Config
 	Params               map[string]string // of the startup message
@@ -63,7 +64,7 @@ func Connect(ctx context.Context, l *Login, s secret.Bytes) (*Upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWire, err)
 	}
-	cfg.Host, cfg.Fallbacks, cfg.ValidateConnect = l.Host, nil, nil // nothing of the environment counts
+	cfg.Host, cfg.Port, cfg.Fallbacks, cfg.ValidateConnect = l.Host, l.Port, nil, nil // nothing of the environment counts
 	cfg.Database, cfg.User, cfg.RuntimeParams = l.Database, l.User, l.Params
 	cfg.RequireAuth, cfg.ConnectTimeout, cfg.TLSConfig = string(l.Method), maxConnect, l.TLS
 	var dialled net.Conn

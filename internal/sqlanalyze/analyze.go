@@ -143,7 +143,7 @@ func (v *visitor) lookup(schema, name string) *sqlcatalog.Relation {
 	if schema != "" {
 		r, ok := v.Catalog.Relations[sqlcatalog.Name{Schema: schema, Name: name}]
 		if !ok {
-			deny("there is no relation %s.%s", schema, name)
+			absent(noRelation, "there is no relation %s.%s", schema, name)
 		}
 		return r
 	}
@@ -152,7 +152,7 @@ func (v *visitor) lookup(schema, name string) *sqlcatalog.Relation {
 			return r
 		}
 	}
-	deny("there is no relation %s", name)
+	absent(noRelation, "there is no relation %s", name)
 	return nil
 }
 

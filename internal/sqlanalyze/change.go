@@ -43,7 +43,7 @@ func (v *visitor) insertColumns(list []*pg.Node, r *sqlcatalog.Relation, s *scop
 // assigned returns the column that a target of INSERT or UPDATE names.
 func (v *visitor) assigned(t *pg.ResTarget, r *sqlcatalog.Relation, s *scope) string {
 	if !slices.Contains(r.Columns, t.Name) {
-		deny("there is no column %s in %s", t.Name, r.Name)
+		absent(noColumn, "there is no column %s in %s", t.Name, r.Name)
 	}
 	for _, n := range t.Indirection {
 		if n.GetString_() == nil { // a field of the column is no function
@@ -74,7 +74,7 @@ func (v *visitor) infer(i *pg.InferClause, r *sqlcatalog.Relation, s *scope) {
 	if i.Conname != "" {
 		columns, ok := r.Constraints[i.Conname]
 		if !ok {
-			deny("there is no constraint %s of %s", i.Conname, r.Name)
+			absent(noObject, "there is no constraint %s of %s", i.Conname, r.Name)
 		}
 		for _, c := range columns {
 			v.Reads[r.Column(c)] = true
@@ -85,7 +85,7 @@ func (v *visitor) infer(i *pg.InferClause, r *sqlcatalog.Relation, s *scope) {
 		if e.Name != "" {
 			from, ok := s.entries[0].find(e.Name)
 			if !ok {
-				deny("there is no column %s in %s", e.Name, r.Name)
+				absent(noColumn, "there is no column %s in %s", e.Name, r.Name)
 			}
 			v.readAll(from)
 		}

@@ -219,7 +219,7 @@ func (v *visitor) copy(n *pg.CopyStmt) {
 	}
 	for _, c := range columns {
 		if !slices.Contains(r.Columns, c) {
-			deny("there is no column %s in %s", c, r.Name)
+			absent(noColumn, "there is no column %s in %s", c, r.Name)
 		}
 		into[r.Column(c)] = true
 	}

@@ -167,7 +167,7 @@ func (v *visitor) field(e *entry, name string) {
 	v.plain = false
 	v.readEntry(e)
 	if !v.attribute(name) && !e.open() {
-		deny("there is no column %s in %s", name, e.alias)
+		absent(noColumn, "there is no column %s in %s", name, e.alias)
 	}
 }
 
@@ -200,7 +200,7 @@ func (v *visitor) entryOf(parts []string, s *scope) *entry {
 	}
 	e := s.entry(schema, alias)
 	if e == nil || alias == "" {
-		deny("there is no table or column %s here", quoted(parts))
+		absent(noColumn, "there is no table or column %s here", quoted(parts))
 	}
 	return e
 }
@@ -257,7 +257,7 @@ func (v *visitor) operator(parts []string) {
 		}
 	}
 	if !found && name != "<>" && name != "!=" || len(parts) > 2 { // the two are one
-		deny("there is no operator %s", quoted(parts))
+		absent(noFunction, "there is no operator %s", quoted(parts))
 	}
 }
 
@@ -282,7 +282,7 @@ func (v *visitor) call(c *pg.FuncCall, s *scope) {
 		}
 	}
 	if !found {
-		deny("there is no function %s.%s with %d arguments", schema, name, n.Most)
+		absent(noFunction, "there is no function %s.%s with %d arguments", schema, name, n.Most)
 	}
 	if len(parts) == 1 {
 		c.Funcname = []*pg.Node{pg.MakeStrNode(schema), pg.MakeStrNode(name)}
@@ -321,7 +321,7 @@ func (v *visitor) schemaOf(name string, n sqltree.Arity) (schema string) {
 		schema = s
 	}
 	if schema == "" {
-		deny("there is no function %s with %d arguments", name, n.Most)
+		absent(noFunction, "there is no function %s with %d arguments", name, n.Most)
 	}
 	return schema
 }
@@ -377,7 +377,7 @@ func (v *visitor) typeName(t *pg.TypeName) {
 		}
 	}
 	if typ == nil {
-		deny("there is no type %s", quoted(parts))
+		absent(noObject, "there is no type %s", quoted(parts))
 	}
 	if typ.Schema != "pg_catalog" {
 		v.Types[typ.Name.String()] = true

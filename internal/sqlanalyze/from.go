@@ -150,7 +150,7 @@ func (v *visitor) merged(j *pg.JoinExpr, left, right []*entry) *entry {
 		a, okA := l.find(c)
 		b, okB := r.find(c)
 		if !okA && !l.open() || !okB && !r.open() {
-			deny("there is no column %s on both sides of a join", c)
+			absent(noColumn, "there is no column %s on both sides of a join", c)
 		}
 		from := append(slices.Clone(a), b...)
 		v.readAll(from)

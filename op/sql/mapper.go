@@ -226,7 +226,7 @@ func declaredAll(s *Statement, d *op.SQL) error {
 	alone := d.Introspection && s.introspects()
 	for _, f := range append(slices.Clone(s.Functions), s.Operators...) {
 		if !functionDeclared(d, f) && !(d.Introspection && introspectionCalls(f, alone)) { //guard:R3/sql function-declared
-			return fmt.Errorf("%w: %s is not declared", ErrSQL, f)
+			return fmt.Errorf("%w: %s is not declared", ErrSQL, s.called(f))
 		}
 	}
 	for _, t := range s.Types {
@@ -243,6 +243,22 @@ func declaredAll(s *Statement, d *op.SQL) error {
 		return fmt.Errorf("%w: the setting %s is not declared", ErrSQL, s.Set.Name)
 	}
 	return nil
+}
+
+// called returns how people know the function of a signature: by its name, where the
+// statement's call could be one of several.
+func (s *Statement) called(f string) string {
+	name, _, _ := strings.Cut(f, "(")
+	n := 0
+	for _, o := range s.Functions {
+		if strings.HasPrefix(o, name+"(") {
+			n++
+		}
+	}
+	if n > 1 {
+		return name
+	}
+	return f
 }
 
 // relationsDeclared refuses relations and columns that d does not list.

@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlmeaning"
 	"github.com/writhq/writ/internal/sqlnames"
+	"github.com/writhq/writ/internal/sqlparser"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
 )
@@ -313,8 +316,22 @@ func (x *session) denied(r *gateway.Request) error {
 // record has a statement that could not be mapped denied on the record.
 func (x *session) record(why error) error {
 	d, ok := errors.AsType[*op.Denial](why)
+	state := ""
 	if !ok {
-		d = op.Deny(op.OperationInvalid, why.Error())
+		reason := why.Error()
+		if u, ok := errors.AsType[*sqlanalyze.Denial](why); ok {
+			reason, state = u.Reason, u.State
+		} else if _, text, ok := strings.Cut(reason, sqlparser.ErrParser.Error()+": "); ok && !errors.Is(why, sqlparser.ErrEnded) {
+			reason, state = text, syntaxError
+		}
+		d = op.Deny(op.OperationInvalid, reason)
 	}
-	return x.denied(&gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: d})
+	err := x.denied(&gateway.Request{Action: "sql:unknown", Target: x.target, Proof: x.proof, Denial: d})
+	if state != "" {
+		err = pgwire.WithState(err, state)
+	}
+	return err
 }
+
+// syntaxError is the SQLSTATE of a text that the grammar does not take.
+const syntaxError = "42601"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/internal/gateway"
@@ -25,7 +26,7 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 		return nil, fmt.Errorf("postgres: origin: %w", err)
 	}
 	l := &pgwire.Login{
-		Host: u.Hostname(), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
+		Host: u.Hostname(), Port: port(u), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
 		TLS: x.upTLS, Params: x.startup(), Dial: func(ctx context.Context) (net.Conn, error) {
 			c, err := a.Dial(ctx)
 			if err != nil { // and no connection, which a nil one would not be
@@ -43,6 +44,15 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 		l.TLS.Certificates = []tls.Certificate{*cert}
 	}
 	return pgwire.Connect(ctx, l, a.Secret)
+}
+
+// port returns the port of a target.
+func port(u *url.URL) uint16 {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return 5432
+	}
+	return uint16(n)
 }
 
 // startup returns what a session is begun with upstream: what is pinned, and of what

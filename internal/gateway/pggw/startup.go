@@ -42,6 +42,9 @@ func (h *handler) serve(ctx context.Context, raw net.Conn) {
 	x := &session{handler: h, client: c, holder: s, target: req.Target, proof: req.Proof}
 	defer h.drains.Add(x.stop)()
 	if err := s.Use(ctx, req, x.run); err != nil && !x.begun {
+		if d, ok := errors.AsType[*op.Denial](err); ok && d.Code == op.NotDeclared {
+			d.Next = "the client's database is the id of a target in the policy: writ policy show ALIAS"
+		}
 		c.refuse(err)
 	}
 }
