@@ -152,7 +152,7 @@ func TestCookbookOnServer(t *testing.T) {
 		}
 		s.Exec(t, testpg.Superuser, "DROP DATABASE IF EXISTS shop")
 		s.Exec(t, testpg.Superuser, "CREATE DATABASE shop")
-		s.Exec(t, "shop", "CREATE TABLE customers (id int, name text, card text); CREATE TABLE orders (id int, customer_id int, total int, refunded int)")
+		s.Exec(t, "shop", "CREATE TABLE customers (id int, name text, card text); CREATE TABLE orders (id int, customer_id int, total int, refunded int); CREATE TABLE items (id serial, price int); CREATE VIEW cheap AS SELECT id FROM items")
 		roles, err := pgrole.Of(d, "")
 		if err != nil || len(roles) != 1 {
 			t.Fatal(err)

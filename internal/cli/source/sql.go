@@ -19,6 +19,8 @@ type SQL struct {
 	Insert    []string  `json:"insert,omitempty"`
 	Update    []string  `json:"update,omitempty"`
 	Delete    []string  `json:"delete,omitempty"` // tables
+	Truncate  []string  `json:"truncate,omitempty"`
+	Lock      []string  `json:"lock,omitempty"`
 	Functions []string  `json:"functions,omitempty"`
 	NoWhere   bool      `json:"no_where,omitempty"` // an UPDATE or DELETE of all rows
 	Limit     *int64    `json:"limit,omitempty"`
@@ -35,7 +37,7 @@ func (x *SQL) String() string {
 	for _, part := range []struct {
 		word string
 		list []string
-	}{{"read", x.Read}, {"insert", x.Insert}, {"update", x.Update}, {"delete", x.Delete}, {"call", x.Functions}} {
+	}{{"read", x.Read}, {"insert", x.Insert}, {"update", x.Update}, {"delete", x.Delete}, {"truncate", x.Truncate}, {"lock", x.Lock}, {"call", x.Functions}} {
 		if len(part.list) > 0 {
 			out = append(out, part.word+" "+strings.Join(part.list, ", "))
 		}
@@ -82,12 +84,14 @@ func (x *SQL) Operation(target string) (*op.Operation, error) {
 		slices.SortFunc(*part.to, sql.Column.Compare)
 		*part.to = slices.Compact(*part.to)
 	}
-	for _, name := range x.Delete {
-		schema, table, ok := strings.Cut(name, ".")
-		if !ok {
-			return nil, fmt.Errorf("delete %s: want schema.table", name)
+	for mode, list := range map[string][]string{sql.Delete: x.Delete, sql.Truncate: x.Truncate, sql.Lock: x.Lock} {
+		for _, name := range list {
+			schema, table, ok := strings.Cut(name, ".")
+			if !ok {
+				return nil, fmt.Errorf("%s %s: want schema.table", mode, name)
+			}
+			s.Relations = append(s.Relations, sql.Relation{Schema: schema, Name: table, Mode: mode})
 		}
-		s.Relations = append(s.Relations, sql.Relation{Schema: schema, Name: table, Mode: sql.Delete})
 	}
 	slices.SortFunc(s.Relations, sql.Relation.Compare)
 	s.Relations = slices.Compact(s.Relations)

@@ -2,6 +2,7 @@ package pggw_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,27 +12,34 @@ import (
 	"github.com/writhq/writ/internal/holder/pg"
 	"github.com/writhq/writ/internal/testkit"
 	"github.com/writhq/writ/internal/testpg"
-	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 )
 
-// dumps lets pg_dump of version 15 do its work: what introspection does not have of
-// catalogs stands by name.
-func dumps(d *policy.Document) {
-	o := &d.Operations[1]
-	o.Actions = append(o.Actions, "sql:lock")
-	s := o.SQL
-	s.Introspection = true
-	s.Settings = append(s.Settings, "search_path", "row_security", "synchronize_seqscans", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "restrict_nonsystem_relation_kind")
-	s.Functions = append(s.Functions, "pg_catalog.set_config", "pg_catalog.pg_options_to_table", "@packing")
-	for _, r := range []string{"pg_catalog.pg_settings", "pg_catalog.pg_largeobject_metadata", "pg_catalog.pg_subscription", "pg_catalog.pg_foreign_table", "pg_catalog.pg_foreign_server", "pg_catalog.pg_foreign_data_wrapper", "pg_catalog.pg_attribute", "public.items_id_seq"} {
-		s.Relations = append(s.Relations, op.SQLRelation{Name: r, Read: []string{"*"}})
+// dumps lets pg_dump of version 15 do its work, by the recipe of the cookbook.
+func dumps(t *testing.T) func(*policy.Document) {
+	t.Helper()
+	const recipe = "../../../docs/cookbook/postgres-dump"
+	text, err := os.ReadFile(recipe + ".jsonc")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range s.Relations[:3] {
-		s.Relations[i].Read, s.Relations[i].Lock = []string{"*"}, true
+	rules, err := os.ReadFile(recipe + ".cedar")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Relations = append(s.Relations, op.SQLRelation{Name: "public.items", Read: []string{"*"}, Lock: true}, op.SQLRelation{Name: "public.cheap", Read: []string{"*"}, Lock: true})
-	d.Rules += `@id("lock") permit (principal, action in [Action::"sql:lock"], resource);`
+	var plain strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "//") {
+			plain.WriteString(line)
+		}
+	}
+	var from policy.Document
+	if err := json.Unmarshal([]byte(plain.String()), &struct {
+		Operations *[]policy.Operation
+	}{&from.Operations}); err != nil {
+		t.Fatal(err)
+	}
+	return func(d *policy.Document) { d.Operations, d.Rules = from.Operations, string(rules) }
 }
 
 // TestDump has pg_dump make through the gate what it makes at the server: with the
@@ -40,7 +48,7 @@ func dumps(d *policy.Document) {
 // SPEC SQL-13, PGGW-11
 func TestDump(t *testing.T) {
 	t.Parallel()
-	w := newBroad(t, dumps)
+	w := newWorld(t, dumps(t))
 	w.pg.Exec(t, w.db, `CREATE TABLE items (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (name <> ''), price numeric); INSERT INTO items (name, price) SELECT 'i' || n, n FROM generate_series(1, 50) n;
 CREATE VIEW cheap AS SELECT id FROM items WHERE price < 10; CREATE INDEX ON items (price); COMMENT ON TABLE items IS 'it''s'; GRANT SELECT ON items, cheap, items_id_seq TO app`)
 	got := w.run(t, "postgresql-client", "pg_dump", "--no-password", testkit.Target)
