@@ -18,6 +18,16 @@ func quote(s string) (string, error) {
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`, nil
 }
 
+// literal returns s as a text that means s, whatever standard_conforming_strings is.
+// Source: PostgreSQL, "String Constants".
+func literal(s string) string {
+	quoted := strings.ReplaceAll(strings.ReplaceAll(s, "'", "''"), `\`, `\\`)
+	if strings.Contains(s, `\`) {
+		return "E'" + quoted + "'"
+	}
+	return "'" + quoted + "'"
+}
+
 // qualified returns schema.name, as it stands in a policy, for SQL, and its schema.
 func qualified(s string) (name, schema string, err error) {
 	schema, n, _ := strings.Cut(s, ".")

@@ -27,7 +27,8 @@ type Role struct {
 	Database string `json:"database"`
 	Name     string `json:"role"`
 	How      string `json:"inject"` // password, md5 or client_certificate
-	// Statements make the role, and give it what the policy declares.
+	// Statements make the role, and give it what the policy declares. If it is there, what
+	// it had on what is named ends, and one statement shows what else it has.
 	Statements []string `json:"statements"`
 	// Others take from everyone what this role then has not either. They change what
 	// others may do, so that who runs the server decides.
@@ -35,8 +36,9 @@ type Role struct {
 	// Notes say what the server cannot hold, and what is left to do by hand.
 	Notes []string `json:"notes"`
 
-	who    string // Name for SQL
-	server string // host and port
+	who    string   // Name for SQL
+	server string   // host and port
+	named  []string // that Statements give rights on, such as TABLE "a"."b"
 }
 
 // Of returns the roles for d's targets of kind postgres, in their order. name, unless
@@ -48,19 +50,27 @@ func Of(d *policy.Document, name string) ([]*Role, error) {
 		if d.Targets[i].Kind != "postgres" {
 			continue
 		}
-		r, err := of(d, &d.Targets[i], name)
+		r, err := of(&d.Targets[i], name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: target %s: %w", ErrRole, d.Targets[i].ID, err)
 		}
-		if slices.ContainsFunc(out, func(o *Role) bool { return o.server == r.server && o.Name == r.Name }) {
-			r.Statements[0] = comment("the role is the one that the target before has made")
-		}
 		out = append(out, r)
+	}
+	for _, r := range out {
+		var targets []string // that are this role too: what one is given, another's script must not take
+		for _, o := range out {
+			if o.server == r.server && o.Database == r.Database && o.Name == r.Name {
+				targets = append(targets, o.Target)
+			}
+		}
+		if err := r.fill(d, gather(d, targets)); err != nil {
+			return nil, fmt.Errorf("%w: target %s: %w", ErrRole, r.Target, err)
+		}
 	}
 	return out, nil
 }
 
-func of(d *policy.Document, t *policy.Target, name string) (*Role, error) {
+func of(t *policy.Target, name string) (*Role, error) {
 	u, err := url.Parse(t.Origin)
 	if err != nil {
 		return nil, err
@@ -68,23 +78,56 @@ func of(d *policy.Document, t *policy.Target, name string) (*Role, error) {
 	if name == "" {
 		name = t.Inject.Name
 	}
-	r := &Role{Target: t.ID, Origin: t.Origin, Database: strings.TrimPrefix(u.Path, "/"), Name: name, How: t.Inject.How, server: u.Host}
+	r := &Role{
+		Target: t.ID, Origin: t.Origin, Database: strings.TrimPrefix(u.Path, "/"), Name: name, How: t.Inject.How,
+		server: strings.TrimSuffix(u.Host, ":5432"),
+	}
 	if r.who, err = quote(name); err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
+	return r, nil
+}
+
+// fill writes r for what the policy wants.
+func (r *Role) fill(d *policy.Document, w *want) error {
 	database, err := quote(r.Database)
 	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		return fmt.Errorf("database: %w", err)
 	}
-	r.Statements = []string{"CREATE ROLE " + r.who + " LOGIN;", "GRANT CONNECT ON DATABASE " + database + " TO " + r.who + ";"}
+	r.named = []string{"DATABASE " + database}
+	r.grant("CONNECT", "DATABASE "+database)
 	r.Others = []string{"REVOKE CONNECT, TEMPORARY ON DATABASE " + database + " FROM PUBLIC;"}
-	w := gather(d, t.ID)
 	r.reach(w)
-	if w.reads {
-		r.Statements = append(r.Statements, "ALTER ROLE "+r.who+" IN DATABASE "+database+" SET default_transaction_read_only = on;")
+	first := []string{r.create()}
+	for _, n := range r.named {
+		first = append(first, "REVOKE ALL ON "+n+" FROM "+r.who+";")
 	}
+	r.Statements = append(append(first, r.beyond()), r.Statements...)
+	set := " RESET default_transaction_read_only;" // of a version before that only read
+	if w.reads {
+		set = " SET default_transaction_read_only = on;"
+	}
+	r.Statements = append(r.Statements, "ALTER ROLE "+r.who+" IN DATABASE "+database+set)
 	r.Notes = append(r.Notes, beyond(d, w)...)
-	return r, nil
+	return nil
+}
+
+// create returns the statement that makes the role. One that is there must have none of
+// the powers that no revoking takes.
+func (r *Role) create() string {
+	return "DO " + literal("BEGIN\n  CREATE ROLE "+r.who+" LOGIN;\nEXCEPTION WHEN duplicate_object THEN\n"+
+		"  IF (SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE oid = "+literal(r.who)+"::regrole) THEN\n"+
+		"    RAISE EXCEPTION 'the role has SUPERUSER, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION' USING HINT = 'Take it away with ALTER ROLE, or name another role: writ pg grants --role NAME';\n"+
+		"  END IF;\nEND") + ";"
+}
+
+// beyond returns a query for what the role has in its database that r does not name.
+// Source: PostgreSQL, pg_shdepend: a is a right, o is ownership.
+func (r *Role) beyond() string {
+	role := literal(r.who) + "::regrole"
+	return `SELECT pg_describe_object(classid, objid, objsubid) AS "beyond the policy: revoke it" FROM pg_shdepend JOIN pg_database d ON d.oid = dbid` +
+		"\n  WHERE datname = current_database() AND refclassid = 'pg_authid'::regclass AND refobjid = " + role + " AND deptype IN ('a', 'o')" +
+		"\nUNION ALL SELECT 'what the role ' || roleid::regrole || ' has' FROM pg_auth_members WHERE member = " + role + ";"
 }
 
 // grant adds a GRANT of what on a thing.
@@ -117,6 +160,7 @@ func (r *Role) reach(w *want) {
 			all.byHand("the type "+t, err)
 		} else {
 			see(schema)
+			all.named = append(all.named, "TYPE "+q)
 			all.grant("USAGE", "TYPE "+q)
 		}
 	}
@@ -128,12 +172,13 @@ func (r *Role) reach(w *want) {
 		if err != nil {
 			continue // it was part of a name that could be written
 		}
+		r.named = append(r.named, "SCHEMA "+q)
 		r.grant("USAGE", "SCHEMA "+q)
 		r.Others = append(r.Others, "REVOKE CREATE ON SCHEMA "+q+" FROM PUBLIC;", "REVOKE ALL ON ALL TABLES IN SCHEMA "+q+" FROM PUBLIC;",
 			"REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA "+q+" FROM PUBLIC;")
 	}
 	r.Others = append(r.Others, "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC;")
-	r.Statements, r.Notes = append(r.Statements, all.Statements...), append(r.Notes, all.Notes...)
+	r.named, r.Statements, r.Notes = append(r.named, all.named...), append(r.Statements, all.Statements...), append(r.Notes, all.Notes...)
 }
 
 // relation gives the role one relation: whole, or its columns.
@@ -144,6 +189,7 @@ func (r *Role) relation(x *op.SQLRelation, w *want, see func(schema string)) {
 		return
 	}
 	see(schema)
+	r.named = append(r.named, "TABLE "+q) // a sequence too
 	for _, c := range []struct {
 		right string
 		list  []string
@@ -207,6 +253,7 @@ func (r *Role) function(f string, see func(schema string)) {
 	if !strings.Contains(f, "(") {
 		r.Notes = append(r.Notes, f+" is listed by its name, which GRANT takes only where one function has it; else grant each, with its types")
 	}
+	r.named = append(r.named, "ROUTINE "+q)
 	r.grant("EXECUTE", "ROUTINE "+q)
 }
 
@@ -214,8 +261,9 @@ func (r *Role) function(f string, see func(schema string)) {
 func (r *Role) Text() string {
 	lines := []string{
 		comment("target " + r.Target + ": the least that the policy takes. Run it in the database " + r.Database + ", as a superuser"),
-		comment("or as who owns what is named. A role of this name must not be there yet, or have nothing more."),
-		"", r.Statements[0],
+		comment("or as who owns what is named. It can be run again, and for a successor: what the role had on what is named"),
+		comment("ends, and what else it has is shown. So the role is this policy's alone."),
+		"", "BEGIN;", r.Statements[0],
 	}
 	if r.How != "client_certificate" {
 		if r.How == "md5" {
@@ -224,7 +272,7 @@ func (r *Role) Text() string {
 		lines = append(lines, comment(`\password `+r.who), comment("asks for the password in psql, and sends only its hash. It is what is sealed: writ secret put"))
 	}
 	lines = append(lines, r.Statements[1:]...)
-	lines = append(lines, "", comment("for others too: what everyone may do, and so this role as well, until it is revoked"))
+	lines = append(lines, "COMMIT;", "", comment("for others too: what everyone may do, and so this role as well, until it is revoked"))
 	for _, s := range r.Others {
 		lines = append(lines, comment(s))
 	}
@@ -265,14 +313,14 @@ type want struct {
 
 func (w *want) has(action string) bool { return slices.Contains(w.actions, action) }
 
-// gather puts together what the declarations of a target list, as far as their own
+// gather puts together what the declarations of targets list, as far as their own
 // actions let it be used.
-func gather(d *policy.Document, target string) *want {
+func gather(d *policy.Document, targets []string) *want {
 	w := new(want)
 	var all []*op.Declaration
 	for i := range d.Operations {
 		o := &d.Operations[i]
-		if o.Type != "sql" || !slices.Contains(o.Targets, target) {
+		if o.Type != "sql" || !slices.ContainsFunc(o.Targets, func(t string) bool { return slices.Contains(targets, t) }) {
 			continue
 		}
 		all = append(all, &o.Declaration)

@@ -24,7 +24,8 @@ func grants(sh *shell.Shell) *cobra.Command {
 	cmd := shell.Command{
 		Use: "grants POLICY", Short: "Print the role under which a policy's reach is also the database's own",
 		Long: "Reads a source, a signed file or the policy in force of an alias, and prints SQL for psql: a role\n" +
-			"with the least that the policy declares, for each of its targets of kind postgres. What the server\ncannot hold stands there as comments, and so does what everyone may do until it is revoked.",
+			"with the least that the policy declares, for each of its targets of kind postgres. What the server\ncannot hold stands there as comments, and so does what everyone may do until it is revoked.\n" +
+			"It can run again, and for a successor: what the role had on what the policy names ends first.",
 		Example: "  writ pg grants reports.jsonc\n  writ pg grants reports.jsonc --target shop | psql -v ON_ERROR_STOP=1 -d shop", Args: cobra.ExactArgs(1),
 		Run: func(ctx context.Context, args []string) error {
 			all, err := roles(ctx, sh, args[0], role)
