@@ -21,7 +21,9 @@ import (
 
 	"github.com/writhq/writ/api"
 	"github.com/writhq/writ/internal/cli/shell"
+	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
+	"github.com/writhq/writ/internal/server"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/zone"
 )
@@ -58,7 +60,7 @@ func doctor(sh *shell.Shell) *cobra.Command {
 		Run: func(ctx context.Context, _ []string) error {
 			var f findings
 			if config != "" {
-				f.files(config, sh.Now())
+				f.files(sh, config)
 			}
 			f.server(ctx, sh, !offline)
 			bad := slices.ContainsFunc(f.all, func(x finding) bool { return x.Level == fault })
@@ -86,15 +88,22 @@ func (f *findings) show(sh *shell.Shell) {
 }
 
 // files checks the server's own files.
-func (f *findings) files(config string, now time.Time) {
+func (f *findings) files(sh *shell.Shell, config string) {
 	c, err := readConfig(config)
+	if err == nil {
+		err = listeners(config, c.Gates, sh.Protocols)
+	}
 	if err != nil {
 		what, next := shell.Explain(err)
 		f.add("config", fault, next, what)
 		return
 	}
 	f.add("config", fine, "", fmt.Sprintf("%s is whole", config))
-	f.certificate(c.TLS.Certificate, now)
+	f.certificate(c.TLS.Certificate, sh.Now())
+	_, err = tls.LoadX509KeyPair(c.TLS.Certificate, c.TLS.Key)
+	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread { // what is not read is said beside
+		f.add("tls", fault, "put a certificate and its own key in place", fmt.Sprintf("%s and %s do not fit together: %s", c.TLS.Certificate, c.TLS.Key, err))
+	}
 	open := 0
 	for _, name := range []string{c.Data, filepath.Join(c.Data, "keyring"), c.TLS.Key} {
 		st, err := os.Stat(name)
@@ -119,6 +128,29 @@ func (f *findings) files(config string, now time.Time) {
 	if open == 0 {
 		f.add("files", fine, "", "keys and data are the owner's alone")
 	}
+}
+
+// listeners returns what a server refuses of the listeners in a configuration.
+func listeners(config string, doors []server.Door, known []gateway.Protocol) error {
+	for i, g := range doors {
+		field := func(name string) string {
+			return fmt.Sprintf("gates[%d].%s in %s: see docs/configuration.md", i, name, config)
+		}
+		at := slices.IndexFunc(known, func(p gateway.Protocol) bool { return p.Name == g.Protocol })
+		if at < 0 {
+			return shell.Fail(field("protocol"), "this binary has no gateway %q", g.Protocol)
+		}
+		if _, _, err := net.SplitHostPort(g.Address); err != nil {
+			return shell.Fail(field("address"), "a listener's address is %q; want host:port", g.Address)
+		}
+		if len(g.Config) == 0 {
+			return shell.Fail(field("config"), "a listener of protocol %s has no config", g.Protocol)
+		}
+		if _, err := known[at].New(g.Config, new(gateway.Hall)); err != nil { // starts nothing
+			return shell.Advise(err, field("config"))
+		}
+	}
+	return nil
 }
 
 // certificate judges the end of the server's TLS certificate, and of those that
