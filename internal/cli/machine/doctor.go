@@ -2,10 +2,8 @@ package machine
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,11 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/writhq/writ/api"
+	"github.com/writhq/writ/canon"
 	"github.com/writhq/writ/internal/cli/shell"
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
@@ -349,19 +349,47 @@ func (f *findings) target(ctx context.Context, alias string, t *policy.Target) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	refused := !t.Private && private(ctx, u.Hostname())
+	if refused {
+		f.add("target", fault, `"private": true in the target, in a successor, if it is meant: writ policy new --after `+alias, fmt.Sprintf("%s: %s is a private address, which the policy does not allow: every use is refused", what, u.Hostname()))
+	}
 	// With pins no authority is asked: the gate checks the pin in its place, and so
 	// is it here.
 	conf := &tls.Config{InsecureSkipVerify: len(t.Pins) > 0, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 	c, err := greet(ctx, u.Scheme, address, conf)
+	if x, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		f.add("target", warning, pinNext(alias, x.UnverifiedCertificates[0]), fmt.Sprintf("%s: its certificate is not trusted here, and the policy pins no key: %s", what, strings.TrimPrefix(x.Err.Error(), "x509: ")))
+		return
+	}
 	if err != nil {
-		f.add("target", warning, "check the network, or the target's certificate", fmt.Sprintf("%s: %s", what, err))
+		f.add("target", warning, "check the network, and that the target speaks TLS there", fmt.Sprintf("%s: %s", what, err))
 		return
 	}
 	defer c.Close()
-	sum := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
-	if len(t.Pins) > 0 && !slices.Contains(t.Pins, "sha256:"+hex.EncodeToString(sum[:])) {
-		f.add("target", fault, "a successor with the right pin, if the target changed its key", fmt.Sprintf("%s: its key is none of the policy's pins", what))
-		return
+	shown := c.ConnectionState().PeerCertificates[0]
+	switch {
+	case len(t.Pins) > 0 && !slices.Contains(t.Pins, pin(shown)):
+		f.add("target", fault, pinNext(alias, shown), fmt.Sprintf("%s: its key is none of the policy's pins", what))
+	case !refused:
+		f.add("target", fine, "", fmt.Sprintf("%s answers, and is who the policy says", what))
 	}
-	f.add("target", fine, "", fmt.Sprintf("%s answers, and is who the policy says", what))
+}
+
+// pin returns the digest by which a policy pins the certificate's key.
+func pin(c *x509.Certificate) string { return canon.Hash(c.RawSubjectPublicKeyInfo).String() }
+
+// pinNext says how a target's key is pinned.
+func pinNext(alias string, c *x509.Certificate) string {
+	return fmt.Sprintf(`if that is its key, as whoever runs it sees it (docs/cli.md), pin it: "pins": [%q] in the target, in a successor: writ policy new --after %s`, pin(c), alias)
+}
+
+// private reports whether all addresses of a host are such as a gate connects to only
+// if the target says so.
+func private(ctx context.Context, host string) bool {
+	all, err := net.DefaultResolver.LookupIP(ctx, "ip", host)
+	return err == nil && !slices.ContainsFunc(all, func(ip net.IP) bool {
+		v4 := ip.To4()
+		shared := v4 != nil && v4[0] == 100 && v4[1]&0xc0 == 64 // RFC 6598
+		return ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared
+	})
 }

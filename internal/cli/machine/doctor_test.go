@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,24 +60,50 @@ func TestCertificateEnds(t *testing.T) {
 }
 
 // The doctor asks a database for TLS as its clients do, and compares its key with the
-// pins.
+// pins. Where the key is not pinned, it says which that is; where the gate would not
+// connect, it says so.
 func TestDatabaseTarget(t *testing.T) {
 	t.Parallel()
 	s := testpg.Start(t)
 	plain := testpg.Start(t, "ssl=off")
 	for _, x := range []struct {
-		what, addr, pin, level string
+		what, addr, pin, next string
+		public                bool
+		levels                []string
 	}{
-		{"the right pin", s.Addr, s.Pin, fine}, {"another pin", s.Addr, plain.Pin, fault}, {"no pin", s.Addr, "", warning},
-		{"a server without TLS", plain.Addr, plain.Pin, warning}, {"nobody", "127.0.0.1:1", s.Pin, warning},
+		{"the right pin", s.Addr, s.Pin, "", false, []string{fine}},
+		{"another pin", s.Addr, plain.Pin, s.Pin, false, []string{fault}},
+		{"no pin", s.Addr, "", s.Pin, false, []string{warning}},
+		{"a server without TLS", plain.Addr, plain.Pin, "TLS", false, []string{warning}},
+		{"nobody", "127.0.0.1:1", s.Pin, "network", false, []string{warning}},
+		{"a private address", s.Addr, s.Pin, `"private": true`, true, []string{fault}},
+		{"a private address, and no pin", s.Addr, "", s.Pin, true, []string{fault, warning}},
 	} {
-		target := policy.Target{ID: "shop", Kind: "postgres", Origin: "postgres://" + x.addr + "/shop"}
+		target := policy.Target{ID: "shop", Kind: "postgres", Origin: "postgres://" + x.addr + "/shop", Private: !x.public}
 		if x.pin != "" {
 			target.Pins = []string{x.pin}
 		}
 		var f findings
-		if f.target(t.Context(), "a/b", &target); len(f.all) != 1 || f.all[0].Level != x.level {
+		f.target(t.Context(), "a/b", &target)
+		var levels []string
+		for _, found := range f.all {
+			levels = append(levels, found.Level)
+		}
+		if !slices.Equal(levels, x.levels) || !strings.Contains(f.all[len(f.all)-1].Next, x.next) {
 			t.Errorf("%s: %+v", x.what, f.all)
+		}
+	}
+}
+
+// Addresses that no gate connects to unless the target says so, and others.
+func TestPrivate(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "10.1.2.3": true, "192.168.0.1": true, "100.64.0.1": true, "169.254.0.1": true, "::1": true, "fd00::1": true, "fe80::1": true,
+		"0.0.0.0": true, "localhost": true, "100.128.0.1": false, "93.184.215.14": false, "2606:4700::1": false,
+	} {
+		if got := private(t.Context(), host); got != want {
+			t.Errorf("%s: private %t", host, got)
 		}
 	}
 }
