@@ -16,7 +16,7 @@ import (
 )
 
 // rawWords are parts of messages that packages write for each other.
-var rawWords = regexp.MustCompile(`canon: |bad JSON|canonical form|policy: bad|bad rules|sign: |zone: |entry refused|api: |server: |identity: |custody: |store: open|policy log: publish| json: |EOF|x509: |CBOR: CBOR|illegal base64|: writ: |: \[\]|no such file|is a directory|resource temporarily`)
+var rawWords = regexp.MustCompile(`canon: |bad JSON|canonical form|policy: bad|bad rules|sign: |zone: |entry refused|api: |server: |identity: |custody: |store: open|policy log: publish| json: |EOF|x509: |CBOR|cbor: |Go struct|Go value|illegal base64|: writ: |: \[\]|no such file|is a directory|resource temporarily`)
 
 // says runs a command that fails, and compares what it says: says EXIT WHAT NEXT
 // ARGS…. WHAT and NEXT are regular expressions; NEXT is "" where the message is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -71,13 +72,26 @@ func plain(err error) string {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err
 	}
-	return api.Detail(err, own...)
+	return detail(err)
 }
+
+// detail returns what err says. What a decoder says of bytes, by the names of the
+// program's own types, tells people no more than that they are not whole.
+func detail(err error) string {
+	text := api.Detail(err, own...)
+	if at := decoder.FindStringIndex(text); at != nil {
+		return text[:at[0]] + "bytes are changed, or missing"
+	}
+	return text
+}
+
+// decoder finds where a decoder's words begin.
+var decoder = regexp.MustCompile(`(^parse: )?(CBOR: |cbor: )`)
 
 // Explain returns what err says happened and why, and what to do next, "" if
 // nothing is known that helps. Both are for people.
 func Explain(err error) (what, next string) {
-	what = api.Detail(err, own...)
+	what = detail(err)
 	if x, ok := errors.AsType[interface {
 		error
 		Next() string

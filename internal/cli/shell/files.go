@@ -91,11 +91,11 @@ func (k Kind) Bad(name string, err error) error {
 	}
 	switch {
 	case k.Edit && (have == "" || have == k.Name):
-		return because(err, "correct it, and try again; "+k.Make, "%s is not as it must be: %s", name, api.Detail(err, own...))
+		return because(err, "correct it, and try again; "+k.Make, "%s is not as it must be: %s", name, detail(err))
 	case have == "":
-		return because(err, k.next(), "%s is not %s, or it is damaged: %s", name, k.Name, api.Detail(err, own...))
+		return because(err, k.next(), "%s is not %s, or it is damaged: %s", name, k.Name, detail(err))
 	case have == k.Name:
-		return because(err, "get a whole copy, or make it anew: "+k.Make, "%s is damaged, or cut short: %s", name, api.Detail(err, own...))
+		return because(err, "get a whole copy, or make it anew: "+k.Make, "%s is damaged, or cut short: %s", name, detail(err))
 	}
 	return because(err, k.next(), "%s is %s; %s is wanted", name, have, k.Name)
 }
