@@ -28,10 +28,10 @@ func connect(sh *shell.Shell) *cobra.Command {
 			"and no certificate: the proof is added here, and each statement is decided at the gate.\n" +
 			"With --port also a port of this machine, for clients that do not speak to sockets, such as JDBC's: its password is\n" +
 			"new each time, and stands in a password file beside the socket.\nRuns until it is interrupted.",
-		Example: "  writ connect --gate gate:5432 --credential reports.writ --key reports.key --purpose report --socket ./pg\n" +
-			"  psql -h ./pg -d shop          (the database is a target of the policy)\n" +
-			"  writ connect --gate gate:5432 --credential reports.writ --key reports.key --socket ./pg --port 5433\n" +
-			"  psql 'host=127.0.0.1 port=5433 dbname=shop passfile=./pg/pgpass'",
+		Example: "  writ connect --gate gate:6432 --credential reports.writ --key reports.key --purpose report --socket ./pg\n" +
+			"  psql -h $PWD/pg -d shop       (a folder is an absolute path; the database is a target of the policy)\n" +
+			"  writ connect --gate gate:6432 --credential reports.writ --key reports.key --socket ./pg --port 5433\n" +
+			"  psql \"host=127.0.0.1 port=5433 dbname=shop passfile=$PWD/pg/pgpass\"",
 		Run: func(ctx context.Context, _ []string) error { return c.run(ctx, sh) },
 	}.Cobra()
 	f := cmd.Flags()

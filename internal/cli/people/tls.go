@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"strings"
 
@@ -32,7 +33,10 @@ func keyTLS(sh *shell.Shell) *cobra.Command {
 			if der {
 				key = name + ".pk8"
 			}
-			if err := writeTLS(k, crt, key, der); err != nil {
+			if err := writeTLS(k, crt, key, der); errors.Is(err, os.ErrExist) { // the names follow from that of the key
+				what, _ := shell.Explain(err)
+				return shell.Fail("move it away, and try again", "%s", what)
+			} else if err != nil {
 				return err
 			}
 			return sh.Result(map[string]string{"certificate": crt, "key": key, "public": k.Public().String()}, func() {
