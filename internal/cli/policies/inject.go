@@ -33,11 +33,13 @@ var injections = []injection{
 	{"none", "none", "", "", "", ""},
 }
 
-// forms returns what --inject takes.
-func forms() string {
+// forms returns what --inject takes for targets of a kind, or "" for all.
+func forms(kind string) string {
 	var out []string
 	for _, i := range injections {
-		out = append(out, i.form)
+		if kind == "" || cmp.Or(i.to, "http") == kind {
+			out = append(out, i.form)
+		}
 	}
 	return strings.Join(out, ", ")
 }
@@ -56,7 +58,7 @@ func parseInject(s, kind string) (policy.Inject, injection, error) {
 	part := strings.SplitN(s, ":", 3)
 	at := slices.IndexFunc(injections, func(i injection) bool { return i.how == part[0] && cmp.Or(i.to, "http") == kind })
 	if at < 0 || len(part) > 1 != strings.Contains(injections[at].form, ":") || len(part) > 2 && part[0] != "header" {
-		return policy.Inject{}, injection{}, shell.Usage("--inject %q: want one of %s", s, forms())
+		return policy.Inject{}, injection{}, shell.Usage("--inject %q: a target of kind %s takes %s", s, kind, forms(kind))
 	}
 	part = append(part, "", "")
 	return policy.Inject{How: part[0], Name: part[1], Prefix: part[2]}, injections[at], nil

@@ -93,7 +93,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.Pins, "pin", nil, "sha256:… of the API's TLS key (SubjectPublicKeyInfo), instead of an authority")
 	f.BoolVar(&o.Private, "private", false, "the API may be on a private network")
 	f.StringVar(&o.Region, "region", "", "where the API is")
-	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: "+forms())
+	f.StringVar(&o.Inject, "inject", o.Inject, "how the secret is sent: "+forms(""))
 	f.StringVar(&o.Secret, "secret", o.Secret, "id of the secret")
 	f.StringVar(&o.Kind, "kind", o.Kind, "kind of the secret, a name for people (default: by --inject, such as http-bearer)")
 	f.StringVar(&o.Group, "group", o.Group, "gate group that may open it")
@@ -173,6 +173,9 @@ func quorum(flag, s string) (q sign.Quorum, err error) {
 func (o *options) document(now time.Time) (*policy.Document, error) {
 	if o.Alias == "" || o.Origin == "" || len(o.Allow) == 0 && !o.database() {
 		return nil, shell.Usage("--alias, --origin and at least one --allow are needed; see writ policy new --help")
+	}
+	if strings.HasPrefix(o.Origin, "postgresql:") {
+		return nil, shell.Usage("--origin %q: a database is postgres://host[:port]/name", o.Origin)
 	}
 	signers, err := quorum("signers", o.Signers)
 	if err != nil {

@@ -83,6 +83,11 @@ func TestNewDatabaseRefuses(t *testing.T) {
 			t.Errorf("%q: %v", flags, err)
 		}
 	}
+	for kind, want := range map[string]string{"postgres": "password:USER", "http": "header:NAME[:PREFIX]"} {
+		if got := forms(kind); !strings.Contains(got, want) || strings.Contains(got, "password:") != (kind == "postgres") || strings.Contains(got, "header:") != (kind == "http") {
+			t.Errorf("for %s, --inject takes %s", kind, got)
+		}
+	}
 }
 
 // Statements on everything at once are warned of, where they are really permitted.
