@@ -16,6 +16,7 @@ import (
 	"github.com/writhq/writ/internal/cli/source"
 	"github.com/writhq/writ/policy"
 	"github.com/writhq/writ/sign"
+	"github.com/writhq/writ/zone"
 )
 
 // Commands returns the commands of this package.
@@ -177,12 +178,35 @@ func publish(sh *shell.Shell) *cobra.Command {
 			}
 			return sh.Result(map[string]any{"alias": d.Alias, "version": d.Version, "policy": x.Policy.Digest(), "index": p.Index}, func() {
 				sh.Say("%s version %d is in force: %s", d.Alias, d.Version, x.Policy.Digest())
+				z, err := sh.Zone(ctx)
+				if err != nil {
+					z = nil // such as without a pinned root
+				}
 				for _, s := range d.Secrets {
-					sh.Say("next: writ secret put %s %s --key SEALER.key", d.Alias, s.ID)
+					sh.Say("%s", sealing(z, d.Alias, s.ID, x.Policy.Digest()))
 				}
 			})
 		},
 	}.Cobra()
+}
+
+// sealing says what is to do about a secret now that a policy is in force; z is nil where
+// nothing is known of it.
+func sealing(z *zone.Zone, alias, id string, law canon.Digest) string {
+	put := fmt.Sprintf("writ secret put %s %s --key SEALER.key", alias, id)
+	if z == nil {
+		return "next, if it has no version yet: " + put
+	}
+	switch s, ok := z.Secret(alias, id); {
+	case ok && s.Record.State == zone.Destroyed:
+		return fmt.Sprintf("%s is destroyed. next: a successor that lists another id", id)
+	case !ok || s.Record.State != zone.Active:
+		return "next: " + put
+	case s.Record.Policy == law:
+		return fmt.Sprintf("%s version %d is sealed under it", id, s.Record.Version)
+	default:
+		return fmt.Sprintf("%s version %d is sealed under it at its next use", id, s.Record.Version)
+	}
 }
 
 func exists(name string) bool {
