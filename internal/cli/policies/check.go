@@ -32,7 +32,7 @@ type verdict struct {
 
 // A remark is something that is allowed, and is probably not meant.
 type remark struct {
-	Code string `json:"code"` // lower-bound, minting, private, response-header, release, expired, no-where, rows, packing
+	Code string `json:"code"` // lower-bound, minting, private, response-header, release, expired, no-where, rows, packing, mask, pop
 	Text string `json:"text"`
 	Next string `json:"next"`
 }

@@ -74,6 +74,9 @@ func describe(sh *shell.Shell, d *policy.Document) {
 	}
 	for _, o := range d.Operations {
 		sh.Say("operations  %s on %s%s", strings.Join(o.Actions, ", "), strings.Join(o.Targets, ", "), members(&o))
+		for _, line := range source.Touches(o.SQL) {
+			sh.Say("            %s", line)
+		}
 	}
 	for _, p := range d.Purposes {
 		sh.Say("purpose     %s: %s", p.ID, p.Text)
@@ -123,14 +126,6 @@ func members(o *policy.Operation) string {
 	if o.Body != nil {
 		for _, m := range o.Body.Members {
 			out = append(out, "body "+m.Path+" ("+m.Type+")")
-		}
-	}
-	if o.SQL != nil {
-		for _, r := range o.SQL.Relations {
-			out = append(out, r.Name)
-		}
-		for _, s := range o.SQL.Statements {
-			out = append(out, "statement "+s.ID)
 		}
 	}
 	for _, h := range o.Headers {

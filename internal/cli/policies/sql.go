@@ -3,8 +3,10 @@ package policies
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/writhq/writ/internal/cli/source"
+	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/policy"
 )
 
@@ -27,12 +29,19 @@ func (t *trial) statements(o *policy.Operation) []source.Example {
 	return out
 }
 
-// wide warns of statements on everything at once: all rows changed, or sent back.
+// wide warns of statements on everything at once: all rows changed, or sent back; and of
+// masks and proofs that come to nothing.
 func (t *trial) wide() []remark {
 	var out []remark
-	for i := range t.law.Document().Operations {
-		o := &t.law.Document().Operations[i]
-		if o.Type != "sql" || o.SQL == nil {
+	var high []string // actions that take more proof than there is
+	d := t.law.Document()
+	for i := range d.Operations {
+		o := &d.Operations[i]
+		if o.Type != "sql" {
+			continue
+		}
+		high = append(high, slices.DeleteFunc(slices.Clone(o.Actions), func(a string) bool { return d.MinPop(a) <= op.Channel })...)
+		if o.SQL == nil {
 			continue
 		}
 		rows := o.Response != nil && (o.Response.MaxRows > 0 || o.Response.MaxBytes > 0)
@@ -44,13 +53,22 @@ func (t *trial) wide() []remark {
 			switch {
 			case x.SQL.NoWhere:
 				out = append(out, remark{"no-where", fmt.Sprintf("%s without WHERE is permitted: all rows at once (%s)", x.SQL.Action(), x.SQL), "ask for a condition in its rule: context.where"})
-			case len(x.SQL.Read) > 0 && !rows:
+			case len(x.SQL.Read)+len(x.SQL.Shown) > 0 && !rows:
+				rows = true // said once
 				out = append(out, remark{"rows", fmt.Sprintf("%s may send back any number of rows (%s)", x.SQL.Action(), x.SQL), `bound them: "response": {"max_rows": 1000}, or context.limit in its rule`})
 			}
 		}
 		if slices.Contains(o.SQL.Functions, "@packing") && o.Response != nil && o.Response.MaxRows > 0 && o.Response.MaxBytes == 0 {
 			out = append(out, remark{"packing", "@packing puts many rows into one, past response.max_rows", "bound the bytes too: response.max_bytes"})
 		}
+		for _, m := range o.SQL.Mask {
+			if !source.Reads(o.SQL, m) {
+				out = append(out, remark{"mask", m + " is masked, and is none of the columns that are read: the mask does nothing", "correct its name, or list it in read"})
+			}
+		}
+	}
+	if len(high) > 0 {
+		out = append(out, remark{"pop", "a client of PostgreSQL proves its key at level 2, the channel, at most: every " + strings.Join(high, ", ") + " is refused (pop_insufficient)", `"pop": {"default": 2}, and no more for these in pop.actions`})
 	}
 	return out
 }

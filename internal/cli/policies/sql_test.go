@@ -110,8 +110,10 @@ func TestWarnsOfWide(t *testing.T) {
 		t.Fatal(err)
 	}
 	for change, want := range map[[2]string]string{
-		{`"max_rows": 1000,`, ``}:       "rows",
-		{`"@aggregates"`, `"@packing"`}: "packing",
+		{`"max_rows": 1000,`, ``}:                                     "rows",
+		{`"@aggregates"`, `"@packing"`}:                               "packing",
+		{`"default": 2`, `"default": 3`}:                              "pop",
+		{`"functions":`, `"mask": ["public.log.line"], "functions":`}: "mask",
 	} {
 		changed := strings.ReplaceAll(string(b), change[0], change[1]) // in the note too
 		if changed == string(b) {
@@ -122,6 +124,62 @@ func TestWarnsOfWide(t *testing.T) {
 		}
 		if got := codes(t, name); !slices.Contains(got, want) {
 			t.Errorf("%q: %v, want %s", change, got, want)
+		}
+	}
+}
+
+// A bound that is missing is warned of once for an operation, however many tables it
+// reads; a mask on a column that is read is not warned of.
+func TestWarnsOnce(t *testing.T) {
+	t.Parallel()
+	name, err := database(t, "--allow", "SELECT public.orders *", "--allow", "SELECT public.customers id,email", "--allow", "SELECT public.log *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, name, `"max_rows": 1000,`, ``)
+	change(t, name, `"functions":`, `"mask": ["public.orders.card", "public.customers.email"], "functions":`)
+	if got := codes(t, name); !slices.Equal(got, []string{"rows"}) {
+		t.Errorf("warnings %v", got)
+	}
+}
+
+// change puts one text in place of another in a file.
+func change(t *testing.T, name, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.ReplaceAll(string(b), from, to)
+	if changed == string(b) {
+		t.Fatalf("%q is not in it", from)
+	}
+	if err := os.WriteFile(name, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a declaration lets statements touch is shown, and a masked column does not make
+// its table look as if it could not be read.
+func TestShowsTouches(t *testing.T) {
+	t.Parallel()
+	name, err := database(t, "--allow", "SELECT public.customers id,email", "--allow", "UPDATE public.customers email")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, name, `"functions":`, `"mask": ["public.customers.email"], "settings": ["search_path"], "types": ["public.mood"], "channels": ["jobs"], "introspection": true, "purpose_comment": true, "functions":`)
+	change(t, name, `"examples": []`, `"examples": [{"say": "it is a condition", "sql": {"kinds": ["select"], "read": ["public.customers.email"]}, "expect": "not_declared"},
+		{"say": "it is returned", "sql": {"kinds": ["select"], "shown": ["public.customers.email"]}, "purpose": "x", "expect": "permit"}]`)
+	for command, want := range map[string][]string{"show": nil, "check": {
+		"yes  sql:select read public.customers.id; return public.customers.email for x  (", "no   sql:select read public.customers.email  (not_declared)", "yes  sql:select return public.customers.email for x  (",
+	}} {
+		text, err := say(t, command, name)
+		want = append(want, "\n            public.customers: read id, email; update email\n", "functions @scalar, @aggregates", "mask public.customers.email: returned as NULL",
+			"settings search_path", "types public.mood", "channels jobs", "introspection", "purpose_comment")
+		for _, w := range want {
+			if err != nil || !strings.Contains(text, w) {
+				t.Errorf("%s: no %q: %v\n%s", command, w, err, text)
+			}
 		}
 	}
 }

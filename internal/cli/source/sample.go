@@ -28,7 +28,15 @@ func Samples(o *policy.Operation) []*SQL {
 			return names
 		}
 		if can("select") && len(r.Read) > 0 {
-			out = append(out, &SQL{Kinds: []string{"select"}, Read: columns(r.Read)})
+			x := &SQL{Kinds: []string{"select"}}
+			for _, c := range columns(r.Read) {
+				if slices.Contains(o.SQL.Mask, c) {
+					x.Shown = append(x.Shown, c)
+				} else {
+					x.Read = append(x.Read, c)
+				}
+			}
+			out = append(out, x)
 		}
 		if can("insert") && len(r.Insert) > 0 {
 			out = append(out, &SQL{Kinds: []string{"insert"}, Insert: columns(r.Insert)})
@@ -43,6 +51,56 @@ func Samples(o *policy.Operation) []*SQL {
 		}
 	}
 	return append(append(out, plain(o.Actions)...), &SQL{Kinds: []string{"select"}, Read: []string{"public.somewhere_else.example"}})
+}
+
+// Touches returns lines that say what a declaration lets statements touch.
+func Touches(s *op.SQL) (out []string) {
+	if s == nil {
+		return nil
+	}
+	line := func(before string, list []string, after string) {
+		if len(list) > 0 {
+			out = append(out, before+strings.Join(list, ", ")+after)
+		}
+	}
+	for _, r := range s.Relations {
+		var parts []string
+		for verb, list := range map[string][]string{"read": r.Read, "insert": r.Insert, "update": r.Update} {
+			if len(list) > 0 {
+				parts = append(parts, verb+" "+strings.Join(list, ", "))
+			}
+		}
+		for verb, ok := range map[string]bool{"delete": r.Delete, "truncate": r.Truncate, "lock": r.Lock, "usage": r.Usage} {
+			if ok {
+				parts = append(parts, verb)
+			}
+		}
+		slices.Sort(parts)
+		out = append(out, r.Name+": "+strings.Join(parts, "; "))
+	}
+	line("functions ", s.Functions, "")
+	line("types ", s.Types, "")
+	line("settings ", s.Settings, "")
+	line("channels ", s.Channels, "")
+	line("mask ", s.Mask, ": returned as NULL")
+	if s.Introspection {
+		out = append(out, "introspection: which tables, columns and functions there are")
+	}
+	if s.PurposeComment {
+		out = append(out, "purpose_comment: a statement may name its purpose")
+	}
+	for _, x := range s.Statements {
+		out = append(out, "statement "+x.ID)
+	}
+	return out
+}
+
+// Reads reports whether a declaration lists schema.table.column among what is read.
+func Reads(s *op.SQL, column string) bool {
+	return slices.ContainsFunc(s.Relations, func(r op.SQLRelation) bool {
+		c, ok := strings.CutPrefix(column, r.Name+".")
+		return ok && (slices.Contains(r.Read, c) || slices.Contains(r.Read, "*"))
+	})
 }
 
 // plain returns a statement of each of the actions that needs no table.

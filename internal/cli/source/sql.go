@@ -16,6 +16,7 @@ import (
 type SQL struct {
 	Kinds     []string  `json:"kinds"` // such as select; connect
 	Read      []string  `json:"read,omitempty"`
+	Shown     []string  `json:"shown,omitempty"` // read too, and only returned, as a masked column may be
 	Insert    []string  `json:"insert,omitempty"`
 	Update    []string  `json:"update,omitempty"`
 	Delete    []string  `json:"delete,omitempty"` // tables
@@ -37,7 +38,7 @@ func (x *SQL) String() string {
 	for _, part := range []struct {
 		word string
 		list []string
-	}{{"read", x.Read}, {"insert", x.Insert}, {"update", x.Update}, {"delete", x.Delete}, {"truncate", x.Truncate}, {"lock", x.Lock}, {"call", x.Functions}} {
+	}{{"read", x.Read}, {"return", x.Shown}, {"insert", x.Insert}, {"update", x.Update}, {"delete", x.Delete}, {"truncate", x.Truncate}, {"lock", x.Lock}, {"call", x.Functions}} {
 		if len(part.list) > 0 {
 			out = append(out, part.word+" "+strings.Join(part.list, ", "))
 		}
@@ -71,7 +72,7 @@ func (x *SQL) Operation(target string) (*op.Operation, error) {
 		mode string
 		list []string
 		to   *[]sql.Column
-	}{{sql.Read, x.Read, &s.Reads}, {sql.Insert, x.Insert, &s.Inserts}, {sql.Update, x.Update, &s.Updates}} {
+	}{{sql.Read, x.Read, &s.Reads}, {sql.Read, x.Shown, &s.Reads}, {sql.Read, x.Shown, &s.Shown}, {sql.Insert, x.Insert, &s.Inserts}, {sql.Update, x.Update, &s.Updates}} {
 		for _, name := range part.list {
 			schema, rest, _ := strings.Cut(name, ".")
 			at := strings.LastIndexByte(rest, '.')
