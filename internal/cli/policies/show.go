@@ -155,7 +155,7 @@ func diff(sh *shell.Shell) *cobra.Command {
 			if len(text[0]) > maxDiffLines || len(text[1]) > maxDiffLines {
 				return shell.Fail("compare two files with diff: writ policy show NAME --json", "the policies are too long to compare")
 			}
-			changes := compare(text[0], text[1])
+			changes := source.Compare(text[0], text[1])
 			return sh.Result(changes, func() {
 				for _, c := range changes {
 					sh.Say("%s", c)
@@ -177,37 +177,4 @@ func lines(d *policy.Document) ([]string, error) {
 		return nil, err
 	}
 	return append(strings.Split(string(b), "\n"), strings.Split(strings.TrimSpace(d.Rules), "\n")...), nil
-}
-
-// compare returns the lines that only a has, with "- " before them, and only b,
-// with "+ ", in order.
-func compare(a, b []string) []string {
-	common := make([][]int32, len(a)+1) // length of the longest common tail
-	for i := range common {
-		common[i] = make([]int32, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			} else {
-				common[i][j] = max(common[i+1][j], common[i][j+1])
-			}
-		}
-	}
-	out := []string{}
-	i, j := 0, 0
-	for i < len(a) || j < len(b) {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			i, j = i+1, j+1
-		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
-			out = append(out, "- "+a[i])
-			i++
-		default:
-			out = append(out, "+ "+b[j])
-			j++
-		}
-	}
-	return out
 }
