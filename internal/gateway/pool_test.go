@@ -52,7 +52,7 @@ func TestPublicAddresses(t *testing.T) {
 		"::1": false, "::": false, "fd00::1": false, "fe80::1": false, "::ffff:10.0.0.1": false,
 		"64:ff9b::a00:1": false, "64:ff9b::a9fe:a9fe": false, "64:ff9b:1::808:808": false, "2002:7f00:1::1": false, "::10.0.0.1": false,
 	} {
-		if got := public(net.ParseIP(text)); got != want {
+		if got := Public(net.ParseIP(text)); got != want {
 			t.Errorf("%s: public %v", text, got)
 		}
 	}

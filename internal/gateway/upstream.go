@@ -300,7 +300,7 @@ func (h *Hall) dialHost(ctx context.Context, u *url.URL, t *Target) (net.Conn, e
 	}
 	var errs []error
 	for _, ip := range ips {
-		if !t.Private && !public(ip) { //guard:R7 private-address
+		if !t.Private && !Public(ip) { //guard:R7 private-address
 			errs = append(errs, fmt.Errorf("an address is private, and the target does not allow that"))
 			continue
 		}
@@ -313,9 +313,11 @@ func (h *Hall) dialHost(ctx context.Context, u *url.URL, t *Target) (net.Conn, e
 	return nil, fmt.Errorf("%w: dial %s: %w", ErrGateway, t.ID, errors.Join(errs...))
 }
 
-func public(ip net.IP) bool {
+// Public reports whether ip is an address that a target may have which is not private,
+// also behind a translator.
+func Public(ip net.IP) bool {
 	if v4 := within(ip); v4 != nil {
-		return public(v4)
+		return Public(v4)
 	}
 	return !(ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() ||
 		ip.IsUnspecified() || ip.IsMulticast() || ip.IsInterfaceLocalMulticast() || shared(ip))

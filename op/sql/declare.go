@@ -117,7 +117,7 @@ func checkList(field string, list []string, valid func(string) bool) error {
 	}
 	for i, s := range list {
 		if !valid(s) || slices.Contains(list[:i], s) { //guard:A11 sql-declaration-list
-			return fmt.Errorf("%w: %s[%d]: not valid here, or stands twice", ErrSQL, field, i)
+			return fmt.Errorf("%w: %s[%d]: %q is not valid here, or stands twice", ErrSQL, field, i, s)
 		}
 	}
 	return nil

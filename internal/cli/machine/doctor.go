@@ -387,9 +387,5 @@ func pinNext(alias string, c *x509.Certificate) string {
 // if the target says so.
 func private(ctx context.Context, host string) bool {
 	all, err := net.DefaultResolver.LookupIP(ctx, "ip", host)
-	return err == nil && !slices.ContainsFunc(all, func(ip net.IP) bool {
-		v4 := ip.To4()
-		shared := v4 != nil && v4[0] == 100 && v4[1]&0xc0 == 64 // RFC 6598
-		return ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared
-	})
+	return err == nil && !slices.ContainsFunc(all, gateway.Public)
 }
