@@ -112,10 +112,12 @@ func (v *visitor) table(r *pg.RangeVar, mode string) (*sqlcatalog.Relation, *ent
 	}
 	r.Schemaname = rel.Schema
 	v.relation(rel.Name, mode)
-	if r.Inh || rel.Kind == sqlcatalog.View {
-		for _, u := range rel.Underlying {
-			v.Underlying[u.String()] = true
-		}
+	stands := rel.Underlying
+	if !r.Inh { // ONLY: its rules and policies run as well
+		stands = rel.Behind
+	}
+	for _, u := range stands {
+		v.Underlying[u.String()] = true
 	}
 	v.Runs(rel.Calls)
 	if mode == sql.Insert || mode == sql.Update {

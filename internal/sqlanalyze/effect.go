@@ -15,7 +15,7 @@ import (
 // ordinary statement, which has none.
 type Effect struct {
 	Kind EffectKind
-	Name string // of the cursor or prepared statement, as the server has it; "" for all of them
+	Name string // of the cursor, prepared statement or savepoint, as the server has it; "" for all of them
 	Hold bool   // of Declare: the cursor outlives its transaction
 	Text string // of Declare and Prepare: the statement inside, as it would run alone
 
@@ -49,8 +49,9 @@ const (
 	DiscardAll // closes all cursors and deallocates all prepared statements
 	Commit     // ends the transaction, and takes back what was done in it if it has failed
 	Rollback   // takes back what was done since the transaction began
-	Savepoint
-	RollbackTo // takes back what was done since a savepoint
+	Savepoint  // makes the savepoint Name
+	Release    // ends it, and those after it
+	RollbackTo // takes back what was done since it
 )
 
 // ByName reports whether a statement does what something does that has a name: what
@@ -63,6 +64,11 @@ func (v *visitor) carries(stmt *pg.Node) bool {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_ExplainStmt: // with ANALYZE it does what the statement does, and else less
 		v.Kinds["explain"] = true
+		for _, o := range n.ExplainStmt.Options {
+			if o := o.GetDefElem(); !sqltree.ExplainOption(o.GetDefname()) { //guard:R15/sql explain-options
+				deny("the option %s of EXPLAIN is not mapped", o.GetDefname())
+			}
+		}
 		v.around(n.ExplainStmt.Query)
 	case *pg.Node_DeclareCursorStmt:
 		const asensitive, hold = 0x10, 0x20 // Source: PostgreSQL, parsenodes.h, CURSOR_OPT_

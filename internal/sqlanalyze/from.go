@@ -123,6 +123,9 @@ func (v *visitor) join(j *pg.JoinExpr, s *scope) []*entry {
 	}
 	out := []*entry{e}
 	for _, x := range both {
+		if !x.named { // a join within this one: nothing finds it any more
+			continue
+		}
 		side := *x
 		side.seen = false
 		out = append(out, &side)

@@ -146,14 +146,14 @@ func (v *visitor) targets(list []*pg.Node, s *scope, top bool) (columns []string
 		v.plain = top && ref != nil
 		v.expr(t.Val, s)
 		v.plain = false
-		if ref != nil && isStar(ref.Fields) {
+		if ref != nil && sqltree.IsStar(ref.Fields) {
 			e := v.starred(ref, s)
 			v.spend(heavy * len(e.columns))
 			columns = append(columns, e.names()...)
 			v.show(top, e.columns...)
 			continue
 		}
-		if i := t.Val.GetAIndirection(); i != nil && isStar(i.Indirection) {
+		if i := t.Val.GetAIndirection(); i != nil && sqltree.IsStar(i.Indirection) {
 			columns = append(columns, open)
 			v.show(top, output{name: open})
 			continue
@@ -201,7 +201,7 @@ func (v *visitor) arranged(q *pg.SelectStmt) {
 	all := len(q.DistinctClause) > 0 || len(q.GroupClause) > 0
 	for _, n := range q.SortClause {
 		node := n.GetSortBy().GetNode()
-		name, named := single(node)
+		name, named := sqltree.Single(node)
 		if node.GetAConst() != nil {
 			all = true
 		}
@@ -217,11 +217,6 @@ func (v *visitor) arranged(q *pg.SelectStmt) {
 			v.readAll(o.from)
 		}
 	}
-}
-
-func isStar(list []*pg.Node) bool {
-	_, ok := list[len(list)-1].GetNode().(*pg.Node_AStar)
-	return ok
 }
 
 // starred returns the entry whose columns * or t.* stands for.
@@ -244,7 +239,7 @@ func (v *visitor) grouping(list []*pg.Node, columns []string, s *scope) {
 			v.grouping(r.Args, columns, s)
 			continue
 		}
-		if name, ok := single(n); ok {
+		if name, ok := sqltree.Single(n); ok {
 			v.spend(s.width())
 			from, how := (&scope{entries: s.entries}).with(name)
 			if how == found {
@@ -275,7 +270,7 @@ func (v *visitor) order(list []*pg.Node, columns []string, s *scope) {
 // isOutput reports whether n is the name of a column of the select list, which
 // reads nothing more. If those are not all known, it could be of FROM as well.
 func (v *visitor) isOutput(n *pg.Node, columns []string, s *scope) bool {
-	name, ok := single(n)
+	name, ok := sqltree.Single(n)
 	if !ok {
 		return false
 	}
@@ -292,15 +287,6 @@ func (v *visitor) isOutput(n *pg.Node, columns []string, s *scope) bool {
 	}
 	v.readAll(from)
 	return true
-}
-
-// single returns the name that n is, if it is one and nothing else.
-func single(n *pg.Node) (string, bool) {
-	c := n.GetColumnRef()
-	if c == nil || len(c.Fields) != 1 || c.Fields[0].GetString_() == nil {
-		return "", false
-	}
-	return c.Fields[0].GetString_().Sval, true
 }
 
 // locks counts FOR UPDATE and the like: they lock what FROM has, also inside

@@ -22,9 +22,11 @@ func (v *visitor) transaction(n *pg.TransactionStmt) {
 	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
 		v.effect.Kind = Rollback
 	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
-		v.effect.Kind = RollbackTo
+		v.effect = Effect{Kind: RollbackTo, Name: n.SavepointName}
 	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
-		v.effect.Kind = Savepoint
+		v.effect = Effect{Kind: Savepoint, Name: n.SavepointName}
+	case pg.TransactionStmtKind_TRANS_STMT_RELEASE:
+		v.effect = Effect{Kind: Release, Name: n.SavepointName}
 	}
 	v.Kinds["transaction"] = true
 	v.modes(n.Options)

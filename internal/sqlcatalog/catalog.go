@@ -45,7 +45,8 @@ type Relation struct {
 	Columns     []string            // in their order, without dropped ones
 	Numbers     []uint16            // of those, as result columns name them
 	Constraints map[string][]string // columns of those that ON CONFLICT can name
-	Underlying  []Name              // what a view reads, and the children and partitions of a table, at any depth
+	Behind      []Name              // what a view reads, or the rules and policies of a table, at any depth
+	Underlying  []Name              // that, and the children and partitions of a table
 	Calls       []string            // signatures of the functions that run in its rules and policies, at any depth
 	Fills       []string            // the same in its defaults, checks and indices; and sequences
 	Checks      map[string][]string // the same in the checks of domains that the columns are made of, if there are any

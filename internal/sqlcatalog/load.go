@@ -34,14 +34,13 @@ const (
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r','p','v','m','f','S']::pg_catalog."char"[]) AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
 ORDER BY c.oid`
-	// edges are what a relation stands for: views read relations, parents have children.
+	// edges are what a relation stands for: views, rules and policies read relations.
 	edges = `SELECT r.ev_class, d.refobjid FROM pg_catalog.pg_rewrite r
 JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 2618 AND d.objid OPERATOR(pg_catalog.=) r.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
 WHERE d.refobjid OPERATOR(pg_catalog.<>) r.ev_class
 UNION SELECT p.polrelid, d.refobjid FROM pg_catalog.pg_policy p
 JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 3256 AND d.objid OPERATOR(pg_catalog.=) p.oid AND d.refclassid OPERATOR(pg_catalog.=) 1259
-WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid
-UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits`
+WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid ORDER BY 1, 2`
 	// calls are the functions in what runs with a relation: c where it is read or
 	// written, f where it is written, k where it or a partition of it is; t with a domain;
 	// or a with a function, whose arguments have defaults. They stand in trees, whose dependencies on the
@@ -189,7 +188,7 @@ func (r *reader) calls(signatures map[string]string) map[string][]string {
 func (r *reader) checks(own map[string][]string) func(oids ...string) []string {
 	next := r.graph(parts)
 	return func(oids ...string) (out []string) {
-		closure(oids, next, func(o string) { out = append(out, own["t"+o]...) })
+		closure(oids, func(o string) { out = append(out, own["t"+o]...) }, next)
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
@@ -220,7 +219,12 @@ func (r *reader) relations(c *Catalog, own map[string][]string, checks func(...s
 		}
 		byOID[x[0]], c.Relations[rel.Name], c.OIDs[uint32(r.number(x[0], 32))] = rel, rel, rel
 	}
-	next, above := r.graph(edges), r.graph(parents)
+	g := &relatives{byOID: byOID, own: own, behind: r.graph(edges), above: r.graph(parents), below: make(map[string][]string)}
+	for child, list := range g.above {
+		for _, parent := range list {
+			g.below[parent] = append(g.below[parent], child)
+		}
+	}
 	for _, x := range r.rows(fills, 2) {
 		if s := byOID[x[1]]; s != nil {
 			own["f"+x[0]] = append(own["f"+x[0]], s.Name.String())
@@ -234,25 +238,45 @@ func (r *reader) relations(c *Catalog, own map[string][]string, checks func(...s
 			rel.Constraints[x[1]] = list(x[2])
 		}
 	}
-	for oid, rel := range byOID {
-		closure([]string{oid}, next, func(o string) {
-			if u := byOID[o]; u != nil {
-				for _, list := range u.Checks {
-					rel.Fills = append(rel.Fills, list...)
-				}
-				if o != oid {
-					rel.Underlying = append(rel.Underlying, u.Name)
-				}
-			}
-			rel.Calls = append(rel.Calls, own["c"+o]...)
-			rel.Fills = append(append(rel.Fills, own["f"+o]...), own["k"+o]...)
-		})
-		closure([]string{oid}, above, func(o string) { rel.Fills = append(rel.Fills, own["k"+o]...) })
-		slices.SortFunc(rel.Underlying, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
-		slices.Sort(rel.Calls)
-		slices.Sort(rel.Fills)
-		rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
+	for oid := range byOID {
+		g.stands(oid)
 	}
+}
+
+// relatives are relations, what runs with them, and which are behind others, below and
+// above them; all by OID.
+type relatives struct {
+	byOID                     map[string]*Relation
+	own, behind, below, above map[string][]string
+}
+
+// stands notes what a relation stands for, and what runs with it.
+func (g *relatives) stands(oid string) {
+	rel := g.byOID[oid]
+	closure([]string{oid}, func(o string) {
+		if u := g.byOID[o]; u != nil {
+			for _, list := range u.Checks {
+				rel.Fills = append(rel.Fills, list...)
+			}
+			if o != oid {
+				rel.Underlying = append(rel.Underlying, u.Name)
+			}
+		}
+		rel.Calls = append(rel.Calls, g.own["c"+o]...)
+		rel.Fills = append(append(rel.Fills, g.own["f"+o]...), g.own["k"+o]...)
+	}, g.behind, g.below)
+	closure(g.behind[oid], func(o string) {
+		if u := g.byOID[o]; u != nil && o != oid {
+			rel.Behind = append(rel.Behind, u.Name)
+		}
+	}, g.behind, g.below)
+	closure([]string{oid}, func(o string) { rel.Fills = append(rel.Fills, g.own["k"+o]...) }, g.above)
+	for _, list := range [][]Name{rel.Underlying, rel.Behind} {
+		slices.SortFunc(list, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
+	}
+	slices.Sort(rel.Calls)
+	slices.Sort(rel.Fills)
+	rel.Calls, rel.Fills = slices.Compact(rel.Calls), slices.Compact(rel.Fills)
 }
 
 // graph returns what a query says that OIDs lead to.
@@ -274,7 +298,7 @@ func (r *reader) number(s string, bits int) uint64 {
 }
 
 // closure tells what is behind of what is in a list, itself first, at any depth.
-func closure(list []string, next map[string][]string, tell func(oid string)) {
+func closure(list []string, tell func(oid string), next ...map[string][]string) {
 	seen := make(map[string]bool)
 	for todo := slices.Clone(list); len(todo) > 0; {
 		o := todo[0]
@@ -283,7 +307,9 @@ func closure(list []string, next map[string][]string, tell func(oid string)) {
 		}
 		seen[o] = true
 		tell(o)
-		todo = append(todo, next[o]...)
+		for _, n := range next {
+			todo = append(todo, n[o]...)
+		}
 	}
 }
 

@@ -179,3 +179,18 @@ func QuoteName(schema, name string) string {
 	q := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 	return q(schema) + "." + q(name)
 }
+
+// IsStar reports whether a reference or an indirection ends in a star.
+func IsStar(list []*pg.Node) bool {
+	_, ok := list[len(list)-1].GetNode().(*pg.Node_AStar)
+	return ok
+}
+
+// Single returns the name that n is, if it is one and nothing else.
+func Single(n *pg.Node) (string, bool) {
+	c := n.GetColumnRef()
+	if c == nil || len(c.Fields) != 1 || c.Fields[0].GetString_() == nil {
+		return "", false
+	}
+	return c.Fields[0].GetString_().Sval, true
+}

@@ -35,6 +35,12 @@ func CopyOption(o *pg.DefElem) bool {
 	return false
 }
 
+// ExplainOption reports whether EXPLAIN shows no more with the option than what becomes
+// of the statement; SETTINGS shows settings.
+func ExplainOption(name string) bool {
+	return slices.Contains([]string{"analyze", "verbose", "costs", "buffers", "wal", "timing", "summary", "format", "generic_plan", "memory"}, name)
+}
+
 // plainHeader gives HEADER the one form in which the grammar writes it as it was, and
 // reports whether it has one.
 func plainHeader(o *pg.DefElem) bool {

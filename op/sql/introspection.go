@@ -28,7 +28,7 @@ var (
 		return out
 	}()
 	// hidden are columns of those that are left out.
-	hidden = set(`pg_attribute.attfdwoptions pg_foreign_data_wrapper.fdwoptions pg_foreign_server.srvoptions pg_foreign_table.ftoptions
+	hidden = set(`pg_attribute.attfdwoptions pg_attribute.attmissingval pg_foreign_data_wrapper.fdwoptions pg_foreign_server.srvoptions pg_foreign_table.ftoptions
 		pg_roles.rolpassword pg_roles.rolconfig pg_subscription.subconninfo`)
 	introspecting = set(`acldefault aclexplode col_description current_catalog current_database current_role current_schema
 		current_schemas current_user format_type getdatabaseencoding has_any_column_privilege has_column_privilege has_database_privilege
