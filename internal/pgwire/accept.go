@@ -108,6 +108,25 @@ type peeked struct {
 // Read reads from the connection.
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
+// Option returns the value that a client gave to a setting by -c among its options, or
+// "".
+func (c *Caller) Option(setting string) string {
+	name := setting + "="
+	fields := strings.Fields(c.Params["options"])
+	for i, f := range fields {
+		if v, ok := strings.CutPrefix(f, "-c"+name); ok {
+			return v
+		}
+		if v, ok := strings.CutPrefix(f, name); ok && i > 0 && fields[i-1] == "-c" {
+			return v
+		}
+		if v, ok := strings.CutPrefix(f, "--"+name); ok {
+			return v
+		}
+	}
+	return ""
+}
+
 // Bytes of keys to cancel, in protocol 3.0 and 3.2. Source: PostgreSQL 18,
 // "Message Formats", BackendKeyData.
 const (

@@ -3,6 +3,7 @@ package pgwire
 import "time"
 
 const (
+	maxAtOnce       = 64 << 10         // bytes for a server that are written before anything of it is read
 	maxConnect      = 15 * time.Second // for reaching a server and being let in
 	maxRounds       = 4                // requests for encryption before a startup message
 	maxParameters   = 64               // of a startup message

@@ -38,6 +38,14 @@ func (s *stated) Unwrap() error { return s.error }
 // WithState returns err for [Problem] to give it that SQLSTATE, if it is a denial.
 func WithState(err error, state string) error { return &stated{err, state} }
 
+// Wordless returns an error of the server without its words, which could show what is
+// masked.
+func Wordless(m *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
+	return &pgproto3.ErrorResponse{
+		Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "writ: the server refused; its words could show what is masked",
+	}
+}
+
 // Problem returns err as the server would say it: in detail if it is a denial.
 // SPEC PGGW-5.
 func Problem(err error) *pgproto3.ErrorResponse {

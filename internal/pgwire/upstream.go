@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,12 +27,12 @@ var (
 
 // A Login is how a server lets someone in.
 type Login struct {
-	Host, Database, User string
-	Port                 uint16 // for messages: Dial knows where it goes
-	Method               Method
-	TLS                  *tls.Config
-	Params               map[string]string // of the startup message
-	Dial                 func(context.Context) (net.Conn, error)
+	Origin string // postgres://host[:port]/database
+	User   string
+	Method Method
+	TLS    *tls.Config
+	Params map[string]string // of the startup message
+	Dial   func(context.Context) (net.Conn, error)
 }
 
 // A Method is how a user shows to a server that it is one. A server that asks for
@@ -58,14 +62,24 @@ type Upstream struct {
 	dial func(context.Context) (net.Conn, error)
 }
 
+// usualPort is a server's that names none.
+const usualPort = 5432
+
 // Connect reaches the server and is let in with the secret.
 func Connect(ctx context.Context, l *Login, s secret.Bytes) (*Upstream, error) {
 	cfg, err := pgconn.ParseConfig("host=placeholder user=placeholder sslmode=disable")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWire, err)
 	}
-	cfg.Host, cfg.Port, cfg.Fallbacks, cfg.ValidateConnect = l.Host, l.Port, nil, nil // nothing of the environment counts
-	cfg.Database, cfg.User, cfg.RuntimeParams = l.Database, l.User, l.Params
+	at, err := url.Parse(l.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("%w: origin: %w", ErrWire, err)
+	}
+	cfg.Host, cfg.Port, cfg.Fallbacks, cfg.ValidateConnect = at.Hostname(), usualPort, nil, nil // nothing of the environment counts
+	if n, err := strconv.ParseUint(at.Port(), 10, 16); err == nil {
+		cfg.Port = uint16(n) // for messages: Dial knows where it goes
+	}
+	cfg.Database, cfg.User, cfg.RuntimeParams = strings.TrimPrefix(at.Path, "/"), l.User, l.Params
 	cfg.RequireAuth, cfg.ConnectTimeout, cfg.TLSConfig = string(l.Method), maxConnect, l.TLS
 	var dialled net.Conn
 	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{cfg.Host}, nil } // Dial looks it up
@@ -113,19 +127,37 @@ const ownName = "writ.own"
 // Query runs one query and returns its rows as text. Nothing else is under way, and
 // what has a name stays. Errors wrap [ErrRefused], or the connection is of no more use.
 func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err error) {
+	return u.ask(ctx, sql, &pgproto3.Sync{})
+}
+
+// A Series is an Upstream in the middle of a series of messages, all of whose answers
+// were read: what it is asked does not end the series, unless it is refused.
+type Series struct{ u *Upstream }
+
+// Series returns u as one.
+func (u *Upstream) Series() Series { return Series{u} }
+
+// Query is [Upstream.Query].
+func (s Series) Query(ctx context.Context, sql string) ([][]string, error) {
+	return s.u.ask(ctx, sql, &pgproto3.Flush{})
+}
+
+func (u *Upstream) ask(ctx context.Context, sql string, end pgproto3.FrontendMessage) (rows [][]string, err error) {
 	stop := context.AfterFunc(ctx, func() { u.Close() })
 	defer stop()
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: ownName}) // of one that was refused
 	u.Wire.Send(&pgproto3.Parse{Name: ownName, Query: sql})
 	u.Wire.Send(&pgproto3.Bind{DestinationPortal: ownName, PreparedStatement: ownName})
 	u.Wire.Send(&pgproto3.Execute{Portal: ownName})
 	u.Wire.Send(&pgproto3.Close{ObjectType: 'P', Name: ownName})
 	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: ownName})
-	u.Wire.Send(&pgproto3.Sync{})
+	u.Wire.Send(end)
 	if err := u.Wire.Flush(); err != nil {
 		return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
 	}
 	var refused error
-	for {
+	_, series := end.(*pgproto3.Flush)
+	for closed := 0; ; {
 		m, err := u.Wire.Receive()
 		if err != nil {
 			return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
@@ -149,11 +181,31 @@ func (u *Upstream) Query(ctx context.Context, sql string) (rows [][]string, err 
 			rows = append(rows, row)
 		case *pgproto3.ErrorResponse:
 			refused = fmt.Errorf("%w: query: %w: %s", ErrWire, ErrRefused, m.Code)
+			if series {
+				return nil, refused
+			}
+		case *pgproto3.CloseComplete:
+			if closed++; series && closed == 3 {
+				return rows, nil
+			}
 		case *pgproto3.ReadyForQuery:
 			u.Tx = m.TxStatus
 			return rows, refused
 		}
 	}
+}
+
+// Send writes what waits for the server, and returns what waits until that is done. Much
+// of it is written beside: a server that answers before it has read all would wait for
+// its answers to be taken.
+func (u *Upstream) Send() (sent func() error) {
+	if u.Wire.Held() <= maxAtOnce {
+		err := u.Wire.Flush()
+		return func() error { return err }
+	}
+	done := make(chan error, 1)
+	go func() { done <- u.Wire.Flush() }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // Unasked reports whether a server says m by itself: notices and the like are no

@@ -58,3 +58,13 @@ func textOf(b []byte, typ uint32) (string, bool) {
 	}
 	return "", false
 }
+
+// TypeOf returns the type of the i-th value by the first list that has it, or 0.
+func TypeOf(i int, lists ...[]uint32) uint32 {
+	for _, list := range lists {
+		if i < len(list) && list[i] != 0 {
+			return list[i]
+		}
+	}
+	return 0
+}

@@ -4,6 +4,7 @@ package sqlnames
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -20,10 +21,11 @@ type Names struct {
 	Listening  bool        // to other sessions
 	Purpose    string      // that was set; "": that of the connection
 	Describing []*Prepared // whose parameters the server will describe, in that order
-	Undone     bool        // something since the last transaction: it failed, or was rolled back
+	Undone     bool        // something has failed since the last transaction or savepoint
+	Ended      bool        // a transaction, or what was done since a savepoint, in this series
 
 	held   int      // bytes of texts and values
-	saved  bool     // there was a savepoint since the last transaction
+	saves  []string // savepoints of the transaction
 	unsure []func() // take back those that the server has not confirmed
 }
 
@@ -66,8 +68,8 @@ type Portal struct {
 	Hold     bool           // it outlives its transaction
 	Begun    bool           // it was executed
 
-	kept   bool // it outlives its transaction, which has ended well
-	nested bool // it was made after a savepoint
+	kept  bool // it outlives its transaction, which has ended well
+	depth int  // savepoints that there were when it was made
 }
 
 // Size returns how many bytes its text and values have.
@@ -111,7 +113,7 @@ func (n *Names) SetPrepared(name string, p *Prepared) {
 // SetPortal names a portal that the server has.
 func (n *Names) SetPortal(name string, p *Portal) {
 	n.Shut(name)
-	p.nested = n.saved
+	p.depth = len(n.saves)
 	n.Portals[name] = p
 	n.held += p.Size()
 }
@@ -119,7 +121,11 @@ func (n *Names) SetPortal(name string, p *Portal) {
 // Clone returns a copy that can change by itself.
 func (n *Names) Clone() *Names {
 	c := *n
-	c.Prepared, c.Portals, c.unsure = maps.Clone(n.Prepared), maps.Clone(n.Portals), nil
+	c.Prepared, c.Portals, c.saves, c.unsure = maps.Clone(n.Prepared), make(map[string]*Portal), slices.Clone(n.saves), nil
+	for name, p := range n.Portals {
+		own := *p
+		c.Portals[name] = &own
+	}
 	return &c
 }
 
@@ -157,28 +163,58 @@ func (n *Names) Undo() {
 	n.Confirm()
 }
 
-// Over forgets the portals, which live no longer than their transaction: but for those
-// that outlive it, if it has ended well.
-func (n *Names) Over() {
+// End ends the transaction: portals go with it, but for those that outlive it, if it has
+// ended well.
+func (n *Names) End(well bool) {
 	for name, p := range n.Portals {
-		if p.kept = p.kept || p.Hold && !n.Undone; !p.kept { //guard:R5/sql portal-kept
+		if p.kept = p.kept || p.Hold && well; !p.kept { //guard:R5/sql portal-kept
 			n.Shut(name)
 		}
 	}
-	n.Undone, n.saved = false, false
+	n.Undone, n.Ended, n.saves = false, true, nil
 }
 
-// Saved notes that there is a savepoint.
-func (n *Names) Saved() { n.saved = true }
+// Deep reports whether there is no room for another savepoint.
+func (n *Names) Deep() bool {
+	if len(n.saves) >= maxPrepared { //guard:R11 saves-bound
+		return true
+	}
+	return false
+}
 
-// RolledBack forgets the portals that were made after a savepoint, one of which was
-// gone back to. Those from before the first are there still.
-func (n *Names) RolledBack() {
-	for name, p := range n.Portals {
-		if p.nested && !p.kept { //guard:R5/sql portal-nested
-			n.Shut(name)
+// Save makes a savepoint.
+func (n *Names) Save(name string) { n.saves = append(n.saves, name) }
+
+// Release ends a savepoint, and those after it: what was made since is of what is around.
+func (n *Names) Release(name string) {
+	at := n.save(name)
+	n.saves = n.saves[:at]
+	for _, p := range n.Portals {
+		p.depth = min(p.depth, at)
+	}
+}
+
+// GoBack forgets the portals that were made since a savepoint, to which the transaction
+// has gone back.
+func (n *Names) GoBack(name string) {
+	at := n.save(name)
+	for other, p := range n.Portals {
+		if p.depth > at && !p.kept { //guard:R5/sql portal-nested
+			n.Shut(other)
 		}
 	}
+	n.saves = n.saves[:min(at+1, len(n.saves))]
+	n.Undone, n.Ended = false, true
+}
+
+// save returns the place of the last savepoint of the name, or 0.
+func (n *Names) save(name string) int {
+	for i, s := range slices.Backward(n.saves) {
+		if s == name {
+			return i
+		}
+	}
+	return 0
 }
 
 // ShutAll forgets all portals.

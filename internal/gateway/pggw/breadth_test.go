@@ -64,6 +64,9 @@ func TestCopy(t *testing.T) {
 	if _, err := c.CopyFrom(t.Context(), strings.NewReader("not a number\tx\n"), "COPY notes FROM STDIN"); err == nil || denied(err) != nil {
 		t.Errorf("what the server refuses: %v", err)
 	}
+	if _, err := query(t, c, "SELECT 1"); err != nil { // all that was sent before it has been counted then
+		t.Error(err)
+	}
 	for _, sql := range []string{
 		"COPY customers TO STDOUT", "COPY customers (card) TO STDOUT", "COPY (SELECT card FROM customers) TO STDOUT", "COPY orders FROM STDIN",
 		"COPY orders TO 'x.csv'", "COPY orders FROM PROGRAM 'id'", "COPY orders TO PROGRAM 'cat'",

@@ -21,7 +21,7 @@ func (x *session) newUse(text string, m *sqlanalyze.Mapped, n *sqlnames.Names) (
 	if err := x.resolve(u, n); err != nil {
 		return nil, err
 	}
-	if x.stale && x.up.Tx != 'E' { //guard:A17 path-stale
+	if x.unsettled(u.mapped, n) { //guard:A17 path-stale
 		return nil, errMoved
 	}
 	x.masked(u)
@@ -34,6 +34,10 @@ func (x *session) resolve(u *use, n *sqlnames.Names) error {
 	switch m.Effect.Kind {
 	case sqlanalyze.Declare, sqlanalyze.Prepare:
 		if n.Full(len(m.Effect.Text)) {
+			return errFull
+		}
+	case sqlanalyze.Savepoint:
+		if n.Deep() {
 			return errFull
 		}
 	case sqlanalyze.Fetch, sqlanalyze.Move:
@@ -83,45 +87,8 @@ func (x *session) uses(text string, list []sqlanalyze.Mapped) ([]*use, error) {
 			return nil, err
 		}
 		if out[i] = u; len(list) > 1 { // what follows sees it
-			effected(n, u)
+			n.Carry(u.done(x.up.Tx != 'E'))
 		}
 	}
 	return out, nil
-}
-
-// effected keeps what the server now has of names by u.
-func effected(n *sqlnames.Names, u *use) {
-	e := &u.effect
-	switch e.Kind {
-	case sqlanalyze.Declare:
-		inner := &sqlanalyze.Mapped{Statement: u.mapped.Statement, Text: e.Text}
-		n.SetPortal(e.Name, &sqlnames.Portal{Prepared: &sqlnames.Prepared{Text: e.Text, Types: u.types, Form: u.form, Mapped: inner}, Bind: u.bind, Path: u.path, Hold: e.Hold})
-	case sqlanalyze.Prepare:
-		inner := &sqlanalyze.Mapped{Statement: u.mapped.Statement, Text: e.Text}
-		n.SetPrepared(e.Name, &sqlnames.Prepared{Text: e.Text, Types: e.Types, Mapped: inner})
-	case sqlanalyze.Close:
-		if e.Name != "" {
-			n.Shut(e.Name)
-		} else {
-			n.ShutAll()
-		}
-	case sqlanalyze.Deallocate:
-		n.Deallocate(e.Name)
-	case sqlanalyze.DiscardAll:
-		n.Deallocate("")
-		n.ShutAll()
-		n.Listening = false
-	case sqlanalyze.Rollback:
-		n.Undone = true
-	case sqlanalyze.Savepoint:
-		n.Saved()
-	case sqlanalyze.RollbackTo: // those before the first savepoint are there still
-		n.RolledBack()
-	}
-	if slices.Contains(u.mapped.Kinds, "listen") {
-		n.Listening = true
-	}
-	if purpose, ok := u.setsPurpose(); ok {
-		n.Purpose = purpose
-	}
 }

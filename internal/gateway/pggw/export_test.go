@@ -21,20 +21,21 @@ var Quick = gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h 
 	return d, nil
 }}
 
-// Watchful is the protocol that looks at the server's catalog before each series, and
-// Steady one that looks at it once: what reaches the server is the client's alone.
+// Watchful is the protocol that looks at the server's catalog before each series,
+// Restless also in one, and Steady one that looks at it once: what reaches the server is the client's alone.
 var (
-	Watchful = aged(0)
-	Steady   = aged(time.Hour)
+	Watchful = aged(0, time.Hour)
+	Restless = aged(0, 0)
+	Steady   = aged(time.Hour, time.Hour)
 )
 
-func aged(age time.Duration) gateway.Protocol {
+func aged(age, within time.Duration) gateway.Protocol {
 	return gateway.Protocol{Name: "postgres", New: func(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 		d, err := New(cfg, h)
 		if err != nil {
 			return nil, err
 		}
-		d.(*handler).age = age
+		d.(*handler).age, d.(*handler).within = age, within
 		return d, nil
 	}}
 }

@@ -79,6 +79,9 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	if p == nil {
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, "there is no such prepared statement"))
 	}
+	if x.unsettled(p.Mapped, &x.Names) { //guard:A17 bind-stale
+		return x.refuseUntilSync(x.record(errMoved))
+	}
 	kept := &pgproto3.Bind{
 		DestinationPortal: m.DestinationPortal, PreparedStatement: m.PreparedStatement,
 		ParameterFormatCodes: slices.Clone(m.ParameterFormatCodes), ResultFormatCodes: slices.Clone(m.ResultFormatCodes),
@@ -228,7 +231,7 @@ func (x *session) refuseUntilSync(err error) error {
 	if fatal(err) {
 		return err
 	}
-	if err := x.collect(); err != nil {
+	if err := x.collect(); err != nil || x.skipping { // then the client was told already
 		return err
 	}
 	x.deny(err)
@@ -242,9 +245,7 @@ func (x *session) collect() error {
 		return nil
 	}
 	x.up.Wire.Send(&pgproto3.Flush{})
-	if err := x.up.Wire.Flush(); err != nil {
-		return errUpstream
-	}
+	sent := x.up.Send()
 	brake := pgwire.NewBrake(x.ctx, x.up, x.upTLS, x.seconds) // the server computes what it takes for constant
 	defer brake.End()
 	for x.owed > 0 {
@@ -255,7 +256,7 @@ func (x *session) collect() error {
 		if e, ok := m.(*pgproto3.ErrorResponse); ok {
 			x.takeBack()
 			x.skipping = true
-			return x.failed(e, brake)
+			return errors.Join(x.failed(e, brake), sent())
 		}
 		if !pgwire.Unasked(m) {
 			x.owed--
@@ -265,6 +266,9 @@ func (x *session) collect() error {
 		}
 	}
 	x.confirmed()
+	if sent() != nil {
+		return errUpstream
+	}
 	return nil
 }
 
@@ -276,7 +280,7 @@ func (x *session) failed(m *pgproto3.ErrorResponse, brake *pgwire.Brake) error {
 		return nil
 	}
 	if len(x.masks) > 0 {
-		m = wordless(m)
+		m = pgwire.Wordless(m)
 	}
 	x.client.Wire.Send(m)
 	return nil
@@ -294,9 +298,7 @@ func (x *session) sync() error {
 		x.up.Wire.Send(&pgproto3.Parse{Query: "writ_denied"})
 	}
 	x.up.Wire.Send(&pgproto3.Sync{})
-	if err := x.up.Wire.Flush(); err != nil {
-		return errUpstream
-	}
+	sent := x.up.Send()
 	quiet := x.broken || x.skipping
 	brake := pgwire.NewBrake(x.ctx, x.up, x.upTLS, x.seconds) // what was put off to the end of a transaction
 	defer brake.End()
@@ -308,7 +310,13 @@ func (x *session) sync() error {
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
 			x.ready(r.TxStatus)
 			x.client.Wire.Send(r)
+			if sent() != nil {
+				return errUpstream
+			}
 			return nil
+		}
+		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 { //guard:A17 mask-notice
+			continue
 		}
 		e, failed := m.(*pgproto3.ErrorResponse)
 		x.Undone = x.Undone || failed

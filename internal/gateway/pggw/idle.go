@@ -21,6 +21,7 @@ var past = time.Unix(1, 0)
 type idler struct {
 	waiting  atomic.Bool // for the client, with nothing under way
 	stopping atomic.Bool
+	own      atomic.Bool // the gate asks the server something of its own
 }
 
 // stop ends the session when nothing is under way in it.

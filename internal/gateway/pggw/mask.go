@@ -60,10 +60,3 @@ func (x *session) wordless(u *use) bool {
 	return slices.ContainsFunc(u.mapped.Relations, func(r sql.Relation) bool { return written(r) && holds(r.Schema+"."+r.Name) }) ||
 		slices.ContainsFunc(u.mapped.Relations, written) && slices.ContainsFunc(u.mapped.Underlying, holds)
 }
-
-// wordless returns an error without its words.
-func wordless(m *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
-	return &pgproto3.ErrorResponse{
-		Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "writ: the server refused; its words could show what is masked",
-	}
-}

@@ -87,7 +87,7 @@ ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN name te
 //
 // SPEC PGGW-13
 // R7/sql A17
-// guard: mask-error
+// guard: mask-error, mask-notice
 func TestMaskWords(t *testing.T) {
 	t.Parallel()
 	w := newWorldAt(t, pggw.Watchful, func(d *policy.Document) {
@@ -101,7 +101,9 @@ func TestMaskWords(t *testing.T) {
 CREATE FUNCTION loud(int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RAISE EXCEPTION 'card %', (SELECT card FROM customers WHERE id = $1); END $$;
 ALTER TABLE customers ADD CONSTRAINT named CHECK (name <> '');
 CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.name = 'late' THEN RAISE EXCEPTION 'card %', NEW.card; END IF; RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()`)
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late();
+CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'card %', NEW.card; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER told AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION told()`)
 	h := w.raw(t)
 	said := func(list ...pgproto3.FrontendMessage) (text string) {
 		for _, m := range list {
@@ -114,6 +116,9 @@ CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DE
 			m, err := h.Frontend.Receive()
 			if err != nil {
 				t.Fatal(err)
+			}
+			if n, ok := m.(*pgproto3.NoticeResponse); ok {
+				t.Errorf("a notice: %s", n.Message)
 			}
 			if e, ok := m.(*pgproto3.ErrorResponse); ok {
 				text += fmt.Sprint(e.Code, e.Message, e.Detail, e.Where, e.ConstraintName)
@@ -133,6 +138,9 @@ CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DE
 		if s := said(list...); s == "" || !strings.Contains(s, "could show") || strings.Contains(s, "4111") || strings.Contains(s, "42501") {
 			t.Errorf("%s: %q", name, s)
 		}
+	}
+	if s := said(parsed("", "UPDATE customers SET name = 'told' WHERE id = 3"), bound("", ""), &pgproto3.Execute{}, &pgproto3.Flush{}, &pgproto3.Sync{}); s != "" {
+		t.Errorf("a change: %s", s)
 	}
 	for _, sql := range []string{"BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT card FROM customers WHERE loud(id) = 1"} {
 		if s := said(ask(sql)); s != "" {

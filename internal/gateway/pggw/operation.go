@@ -7,6 +7,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
+	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/op"
 	"github.com/writhq/writ/op/sql"
 )
@@ -44,6 +45,11 @@ type use struct {
 	sent      bool             // to the server
 }
 
+// done returns u as carried out; a COMMIT of what has failed is not well.
+func (u *use) done(well bool) *sqlnames.Done {
+	return &sqlnames.Done{Effect: &u.effect, Statement: &u.mapped.Statement, Bind: u.bind, Types: u.types, Form: u.form, Path: u.path, Well: well}
+}
+
 // request returns the use as a request to the gate.
 func (x *session) request(u *use) *gateway.Request {
 	r := &gateway.Request{Action: u.mapped.Action(), Target: x.target}
@@ -55,7 +61,7 @@ func (x *session) request(u *use) *gateway.Request {
 	a.Types = u.types
 	if u.bind != nil {
 		for i, p := range u.bind.Parameters {
-			a.Params = append(a.Params, pgwire.Value(p, pgwire.Format(u.bind.ParameterFormatCodes, i), typeOf(u, i)))
+			a.Params = append(a.Params, pgwire.Value(p, pgwire.Format(u.bind.ParameterFormatCodes, i), pgwire.TypeOf(i, u.types, u.form)))
 		}
 	}
 	d, _, _ := x.holder.Lookup(r.Action, x.target)
@@ -63,15 +69,4 @@ func (x *session) request(u *use) *gateway.Request {
 		r.Denial = op.Deny(op.OperationInvalid, "the statement has no one form")
 	}
 	return r
-}
-
-// typeOf returns the type of the i-th value as far as it is known, or 0: as the client
-// gave it, or the server said.
-func typeOf(u *use, i int) uint32 {
-	for _, list := range [][]uint32{u.types, u.form} {
-		if i < len(list) && list[i] != 0 {
-			return list[i]
-		}
-	}
-	return 0
 }

@@ -29,7 +29,7 @@ func (x *session) moves(u *use) bool {
 
 // errMoved is the denial of what stands behind a change of the search path in the same
 // series: its names were found, or would be, by the path before.
-var errMoved = op.Deny(op.OperationInvalid, "the search path changes in this series: set it in a query of its own")
+var errMoved = op.Deny(op.OperationInvalid, "the search path changes in this series, or a failed transaction ends in it: do that in a query of its own")
 
 // alone returns errMoved if one of several statements changes the path. SPEC SQL-13.
 func (x *session) alone(uses []*use) error {
@@ -37,6 +37,19 @@ func (x *session) alone(uses []*use) error {
 		return errMoved
 	}
 	return nil
+}
+
+// unsettled reports whether names in m may be looked for along another path than is
+// known, or in another catalog: because that has changed in this series, or because a
+// transaction that had failed, in which nothing could be asked, has ended in it.
+func (x *session) unsettled(m *sqlanalyze.Mapped, n *sqlnames.Names) bool {
+	if m == nil || slices.Equal(m.Kinds, []string{"transaction"}) { // without names
+		return false
+	}
+	if x.up.Tx == 'E' {
+		return n.Ended
+	}
+	return x.stale
 }
 
 // errFoundElse is the error for a portal that is used when names are looked for along
@@ -51,16 +64,12 @@ func (x *session) along(p *sqlnames.Portal) error {
 	return nil
 }
 
-// followPath asks the server where it looks for names, if that was ever changed: a
+// followPath asks the server where it looks for names, which was changed once: a
 // transaction that is rolled back, say, changes it back.
 func (x *session) followPath() error {
-	if !x.moved {
-		return nil
-	}
 	path, err := sqlmeaning.Path(x.ctx, x.up)
 	if err != nil {
-		x.hall.Log().Error("the server's search path is not known", "target", x.target, "err", err)
-		return errUpstream
+		return err
 	}
 	x.path, x.stale = path, false
 	return nil

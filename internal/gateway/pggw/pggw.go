@@ -38,7 +38,8 @@ type handler struct {
 	drains  gateway.Drains
 	startup time.Duration // for a client to be known; tests shorten it
 	stall   time.Duration // for a client to take what it is sent; tests shorten it
-	age     time.Duration // of what is known of a server; tests shorten it
+	age     time.Duration // of what is known of a server, before a series; tests shorten it
+	within  time.Duration // the same in one
 }
 
 // New returns a handler for one listener. Unknown fields in cfg are refused.
@@ -58,7 +59,7 @@ func New(cfg json.RawMessage, h *gateway.Hall) (gateway.Handler, error) {
 		cmd.Env, cmd.Dir = []string{}, "/" // it needs nothing
 		return cmd
 	}
-	return &handler{hall: h, parsers: sqlparser.New(parserProcesses, command), startup: maxStartup, stall: maxStall, age: catalogAge}, nil
+	return &handler{hall: h, parsers: sqlparser.New(parserProcesses, command), startup: maxStartup, stall: maxStall, age: catalogAge, within: catalogAge}, nil
 }
 
 // Serve implements [gateway.Handler]. A session without a statement under way ends

@@ -1,10 +1,7 @@
 package pggw
 
 import (
-	"slices"
-
 	"github.com/writhq/writ/internal/gateway"
-	"github.com/writhq/writ/internal/sqlanalyze"
 	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
@@ -30,7 +27,7 @@ func (x *session) purposed(u *use, n *sqlnames.Names) error {
 		return nil
 	}
 	u.purpose = n.Purpose
-	if set, ok := u.setsPurpose(); ok { // for that it is decided: one that is refused is not set
+	if set, ok := u.done(true).SetsPurpose(); ok { // for that it is decided: one that is refused is not set
 		u.purpose = set
 	}
 	if u.purpose != "" {
@@ -45,16 +42,4 @@ func (x *session) proofOf(u *use) (gateway.Proof, error) {
 		return x.proof, nil
 	}
 	return x.holder.ProveChannel(x.client.SPKI, &proof.Invocation{Audience: x.hall.Domain(), Purpose: u.purpose})
-}
-
-// setsPurpose returns the purpose that is the session's after u, if u sets it; "" is that
-// of the connection.
-func (u *use) setsPurpose() (purpose string, ok bool) {
-	switch s := u.mapped.Set; {
-	case u.effect.Kind == sqlanalyze.DiscardAll, u.effect.Kind == sqlanalyze.ResetAll:
-		return "", true
-	case s != nil && s.Name == sql.PurposeSetting && slices.Contains(u.mapped.Kinds, "set"):
-		return s.Value, true
-	}
-	return "", false
 }

@@ -62,9 +62,9 @@ func (u *use) outcome(err error) (gateway.Outcome, error) {
 	switch {
 	case r.stopped:
 		o.Class, o.Note = gateway.Stopped, fmt.Sprintf("after %d rows", r.rows)
-	case r.done:
 	case r.failed:
 		o.Class = gateway.Failed
+	case r.done:
 	case !u.sent: // one beside it was denied
 		o.Class, o.Sent, o.Note = gateway.NotSent, 0, "not sent"
 	case r.passedOver:
@@ -80,10 +80,11 @@ func (u *use) outcome(err error) (gateway.Outcome, error) {
 type answer struct {
 	*session
 	uses    []*use
-	at      int   // the one that it speaks of
-	synced  bool  // a Sync went with them: the answer ends when the server is ready
-	failed  bool  // the client was told of an error
-	stopped error // the client gets no more of it; why
+	at      int          // the one that it speaks of
+	sent    func() error // waits until they are
+	synced  bool         // a Sync went with them: the answer ends when the server is ready
+	failed  bool         // the client was told of an error
+	stopped error        // the client gets no more of it; why
 	brake   *pgwire.Brake
 }
 
@@ -93,20 +94,35 @@ func (x *session) relay(uses []*use, synced bool) error {
 	if !synced {
 		x.up.Wire.Send(&pgproto3.Flush{})
 	}
-	if err := x.up.Wire.Flush(); err != nil {
-		return errUpstream
-	}
-	a := &answer{session: x, uses: uses, synced: synced, brake: pgwire.NewBrake(x.ctx, x.up, x.upTLS, seconds(uses))}
+	sent := x.up.Send()
+	a := &answer{session: x, uses: uses, sent: sent, synced: synced, brake: pgwire.NewBrake(x.ctx, x.up, x.upTLS, seconds(uses))}
 	defer a.brake.End()
 	for {
 		m, err := x.up.Wire.Receive()
 		if err != nil {
 			return errUpstream
 		}
+		if _, ok := m.(*pgproto3.CopyInResponse); ok { // then the client sends more
+			err = sent()
+		}
+		if err != nil {
+			return errUpstream
+		}
 		if done, err := a.take(m); done || err != nil {
-			return err
+			return a.settled(err)
 		}
 	}
+}
+
+// settled returns err once all was sent, if the session goes on.
+func (a *answer) settled(err error) error {
+	if fatal(err) {
+		return err
+	}
+	if a.sent() != nil {
+		return errUpstream
+	}
+	return err
 }
 
 // seconds returns the least time that one of the uses is given; 0 is any.
@@ -141,7 +157,7 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 		return true, a.over(m)
 	case *pgproto3.ErrorResponse:
 		return a.refused(m)
-	case *pgproto3.CommandComplete, *pgproto3.PortalSuspended, *pgproto3.EmptyQueryResponse:
+	case *pgproto3.CommandComplete, *pgproto3.PortalSuspended: // and not what is said to an empty statement, of which the gate sends none with a use
 		return a.completed(m)
 	case *pgproto3.RowDescription, *pgproto3.NoData:
 		if a.description(m) {
@@ -205,13 +221,10 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 	u.result.done = true
 	if c, ok := m.(*pgproto3.CommandComplete); ok {
 		u.result.tag(c.CommandTag)
-		effected(&a.Names, u)
-		if u.effect.Kind == sqlanalyze.Commit && bytes.HasPrefix(c.CommandTag, []byte("ROLLBACK")) { // of a transaction that has failed
-			a.Undone = true
-		}
-		if a.moves(u) {
-			a.moved, a.stale = true, true
-		}
+		a.Carry(u.done(!bytes.HasPrefix(c.CommandTag, []byte("ROLLBACK"))))
+	}
+	if a.moves(u) { //guard:A17 path-noted
+		a.moved, a.stale = true, true
 	}
 	a.at++
 	a.confirmed()
@@ -233,13 +246,18 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 		d.Receipt, a.stopped = u.receipt, d
 	}
 	u.result.failed, a.Undone = true, true
+	if a.at >= len(a.uses) { // the commit behind them has failed
+		for _, u := range a.uses {
+			u.result.failed = true
+		}
+	}
 	for _, later := range a.uses[min(a.at+1, len(a.uses)):] {
 		later.result.passedOver = true
 	}
 	if a.stopped == nil {
 		a.failed = true
 		if a.wordless(u) { //guard:A17 mask-error
-			m = wordless(m)
+			m = pgwire.Wordless(m)
 		}
 		a.client.Wire.Send(m)
 	}
@@ -259,8 +277,13 @@ func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 	a.ready(m.TxStatus)
 	if a.stopped != nil {
 		a.deny(a.stopped)
+		if m.TxStatus == 'T' { //guard:R7/sql stop-fails
+			if err := errors.Join(a.settled(nil), a.fail()); err != nil {
+				return err
+			}
+		}
 	}
-	a.client.Wire.Send(m)
+	a.client.Wire.Send(&pgproto3.ReadyForQuery{TxStatus: a.up.Tx})
 	if a.stopped != nil || a.failed {
 		return errSaid
 	}
@@ -284,7 +307,7 @@ func (x *session) count(u *use, n int64) error {
 // tooMuch returns the denial of what is more than the policy lets through.
 func (u *use) tooMuch(format string, n int64) error {
 	d := op.Deny(op.ResponseStopped, "the policy lets "+fmt.Sprintf(format, n)+" through")
-	d.Next, d.Receipt = "ask for less, with LIMIT, or copy less at a time", u.receipt
+	d.Next, d.Receipt = "ask for less, with LIMIT, or copy less at a time; outside a transaction, what it or another statement of the query changes may be done", u.receipt
 	return d
 }
 

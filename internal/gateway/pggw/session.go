@@ -56,7 +56,7 @@ type session struct {
 
 // run is the act of a session.
 func (x *session) run(ctx context.Context, a *gateway.Act) (gateway.Outcome, error) {
-	x.path = []string{"public"}
+	x.path = []string{"pg_catalog", "public"}
 	x.upTLS = a.TLS()
 	up, err := x.connect(ctx, a)
 	a.Secret.Wipe() // a session goes on for long after the server has let it in
@@ -113,7 +113,11 @@ func (x *session) cut(ctx context.Context) (gateway.Outcome, error) {
 
 // speak tells the client that it is connected and answers it until it leaves.
 func (x *session) speak() error {
-	data, forget := x.cancels.Add(x.client.Key, func() { x.up.Cancel(x.ctx, x.upTLS) })
+	data, forget := x.cancels.Add(x.client.Key, func() {
+		if !x.own.Load() {
+			x.up.Cancel(x.ctx, x.upTLS)
+		}
+	})
 	defer forget()
 	x.begun = true
 	x.up.Aside = x.pass
@@ -164,10 +168,12 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 	if slices.ContainsFunc(sqlnames.In(m), func(name string) bool { return len(name) > sqlnames.MaxName }) { //guard:R5/sql name-length
 		return x.refuseUntilSync(op.Deny(op.OperationInvalid, fmt.Sprintf("the name of a statement or portal has at most %d bytes", sqlnames.MaxName)))
 	}
-	switch m.(type) {
-	case *pgproto3.Query, *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Execute:
-		if err := x.upToDate(); err != nil {
-			return err
+	if err := x.upToDate(m); err != nil {
+		return x.unread(m, err)
+	}
+	if x.skipping {
+		if _, ok := m.(*pgproto3.Sync); !ok { // what stood before it has failed
+			return nil
 		}
 	}
 	switch m := m.(type) {
@@ -219,6 +225,9 @@ func (x *session) query(text string) error {
 	}
 	if len(list) == 0 {
 		x.client.Wire.Send(&pgproto3.EmptyQueryResponse{})
+		if x.dirty { // it ends the series, and what was done in that
+			return x.sync()
+		}
 		x.client.Wire.Send(&pgproto3.ReadyForQuery{TxStatus: x.up.Tx})
 		return nil
 	}
@@ -272,7 +281,7 @@ func (x *session) refused() error {
 
 // fail makes the transaction upstream fail, by a statement that is none.
 func (x *session) fail() error {
-	if _, err := x.up.Query(x.ctx, "writ_denied"); !errors.Is(err, pgwire.ErrRefused) {
+	if _, err := x.up.Query(x.ctx, "writ_denied"); err != nil && !errors.Is(err, pgwire.ErrRefused) || x.up.Tx == 'T' {
 		return errUpstream
 	}
 	x.Undone = true
@@ -287,8 +296,9 @@ func (x *session) ready(tx byte) {
 	x.takeBack()
 	x.skipping, x.broken, x.dirty, x.owed, x.seconds = false, false, false, 0, 0
 	if tx == 'I' {
-		x.Over()
+		x.End(!x.Undone)
 	}
+	x.Ended = false
 }
 
 // together asks the gate about all uses, and calls fn if all are permitted.

@@ -3,10 +3,7 @@ package pggw
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/writhq/writ/internal/gateway"
@@ -21,12 +18,8 @@ var methods = map[string]pgwire.Method{"password": pgwire.SCRAM, "md5": pgwire.M
 // connect reaches the server as the policy says, and is let in with the secret.
 // SPEC PGGW-3.
 func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream, error) {
-	u, err := url.Parse(a.Target.Origin)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: origin: %w", err)
-	}
 	l := &pgwire.Login{
-		Host: u.Hostname(), Port: port(u), Database: strings.TrimPrefix(u.Path, "/"), User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
+		Origin: a.Target.Origin, User: a.Target.Inject.Name, Method: methods[a.Target.Inject.How],
 		TLS: x.upTLS, Params: x.startup(), Dial: func(ctx context.Context) (net.Conn, error) {
 			c, err := a.Dial(ctx)
 			if err != nil { // and no connection, which a nil one would not be
@@ -44,15 +37,6 @@ func (x *session) connect(ctx context.Context, a *gateway.Act) (*pgwire.Upstream
 		l.TLS.Certificates = []tls.Certificate{*cert}
 	}
 	return pgwire.Connect(ctx, l, a.Secret)
-}
-
-// port returns the port of a target.
-func port(u *url.URL) uint16 {
-	n, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil {
-		return 5432
-	}
-	return uint16(n)
 }
 
 // startup returns what a session is begun with upstream: what is pinned, and of what

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -13,6 +12,7 @@ import (
 	"github.com/writhq/writ/internal/gateway"
 	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/op"
+	"github.com/writhq/writ/op/sql"
 	"github.com/writhq/writ/proof"
 )
 
@@ -69,7 +69,7 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &proof.Invocation{Audience: h.hall.Domain(), Purpose: c.purpose()}
+	v := &proof.Invocation{Audience: h.hall.Domain(), Purpose: c.Option(sql.PurposeSetting)}
 	pr, err := s.ProveChannel(c.SPKI, v)
 	if err != nil {
 		return nil, nil, err
@@ -78,25 +78,6 @@ func (h *handler) known(c *client) (*gateway.Session, *gateway.Request, error) {
 	req := &gateway.Request{Action: "sql:connect", Target: target, Proof: pr, Session: true, Remote: c.RemoteAddr().String()}
 	req.Operation, req.Denial = connectOperation(target)
 	return s, req, nil
-}
-
-// purpose returns the purpose that the connection was made for: the value of
-// -c writ.purpose among the options.
-func (c *client) purpose() string {
-	const name = "writ.purpose="
-	fields := strings.Fields(c.Params["options"])
-	for i, f := range fields {
-		if v, ok := strings.CutPrefix(f, "-c"+name); ok {
-			return v
-		}
-		if v, ok := strings.CutPrefix(f, name); ok && i > 0 && fields[i-1] == "-c" {
-			return v
-		}
-		if v, ok := strings.CutPrefix(f, "--"+name); ok {
-			return v
-		}
-	}
-	return ""
 }
 
 // refuse ends the connection with a fatal error.
