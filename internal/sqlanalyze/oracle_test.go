@@ -291,7 +291,8 @@ func TestOracle(t *testing.T) {
 		m := together(list)
 		o.keepRows(t, m.Text)
 		got, message2 := o.asMapped(t, m)
-		if got == "42501" || code == "" && got != "" && got != "57014" && got != "23505" {
+		sampled := strings.Contains(text, "TABLESAMPLE") // which rows that gives is chance
+		if got == "42501" || code == "" && got != "" && got != "57014" && got != "23505" && !sampled {
 			failed++
 			facts, _ := json.Marshal(m.Statement)
 			t.Errorf("statement %d: %s %s\n  %s\n  %s\n  %s", i, got, message2, text, m.Text, facts)

@@ -85,7 +85,8 @@ func (x *session) unread(m pgproto3.FrontendMessage, err error) error {
 	return x.refused()
 }
 
-// light reports whether m is of statements that have no names, such as SET TRANSACTION.
+// light reports whether m is of statements that have no names, such as SET TRANSACTION,
+// nor what stands behind one.
 func (x *session) light(m pgproto3.FrontendMessage) bool {
 	var list []sqlanalyze.Mapped
 	of := func(p *sqlnames.Prepared) {
@@ -108,6 +109,9 @@ func (x *session) light(m pgproto3.FrontendMessage) bool {
 		}
 	}
 	return len(list) > 0 && !slices.ContainsFunc(list, func(m sqlanalyze.Mapped) bool {
+		if m.Effect.ByName() { //guard:A17 look-by-name
+			return true
+		}
 		return slices.ContainsFunc(m.Kinds, func(k string) bool { return k != "transaction" && k != "set" && k != sql.Session })
 	})
 }

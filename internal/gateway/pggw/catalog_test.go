@@ -18,10 +18,11 @@ import (
 //
 // SPEC PGGW-9
 // A17
-// guard: catalog-checked, catalog-changed
+// guard: catalog-checked, catalog-changed, look-by-name
 func TestCatalogChanges(t *testing.T) {
 	t.Parallel()
 	w := newWorldAt(t, pggw.Watchful, func(d *policy.Document) {
+		broad(d)
 		r := d.Operations[1].SQL
 		for i := range r.Relations {
 			if r.Relations[i].Name == "public.orders" {
@@ -56,8 +57,16 @@ func TestCatalogChanges(t *testing.T) {
 			t.Errorf("%s: %d denials", when, n)
 		}
 	}
+	behind := w.client(t) // which asks for nothing but what it has prepared by SQL
+	if _, err := query(t, behind, "PREPARE behind AS "+all); err != nil {
+		t.Fatal(err)
+	}
 	try("at first", true)
 	w.pg.Exec(t, w.db, "ALTER TABLE orders ADD COLUMN card text")
+	if _, err := query(t, behind, "EXECUTE behind"); !refused(err) || denied(err) == nil {
+		t.Errorf("by EXECUTE: %v", err)
+	}
+	behind.Close(t.Context())
 	try("another column", false)
 	w.pg.Exec(t, w.db, "ALTER TABLE orders DROP COLUMN card")
 	w.pg.Exec(t, w.db, "ALTER TABLE orders RENAME COLUMN total TO sum")
