@@ -67,3 +67,11 @@ func (b *Brake) End() {
 		<-asked
 	}
 }
+
+// Least returns the less of two numbers of seconds, of which 0 is any.
+func Least(a, b int64) int64 {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -12,6 +12,7 @@ import (
 // Codes of refusals. Source: PostgreSQL, appendix A "Error Codes".
 const (
 	CodeDenied      = "42501" // insufficient_privilege
+	CodeSyntax      = "42601" // syntax_error
 	CodeAuth        = "28000" // invalid_authorization_specification
 	CodeUnavailable = "58000" // system_error
 	CodeShutdown    = "57P01" // admin_shutdown

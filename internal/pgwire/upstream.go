@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,9 +121,9 @@ func hijack(ctx context.Context, p *pgconn.PgConn, dial func(context.Context) (n
 	return &Upstream{Conn: h.Conn, Wire: NewServer(h.Conn), Params: h.ParameterStatuses, Tx: h.TxStatus, pid: h.PID, key: h.SecretKey, dial: dial}, nil
 }
 
-// ownName is the name of statements and portals that are nobody's else: what runs
+// OwnName is the name of statements and portals that are nobody's else: what runs
 // under the empty name would end what a client has under it.
-const ownName = "writ.own"
+const OwnName = "writ.own"
 
 // Query runs one query and returns its rows as text. Nothing else is under way, and
 // what has a name stays. Errors wrap [ErrRefused], or the connection is of no more use.
@@ -145,12 +146,12 @@ func (s Series) Query(ctx context.Context, sql string) ([][]string, error) {
 func (u *Upstream) ask(ctx context.Context, sql string, end pgproto3.FrontendMessage) (rows [][]string, err error) {
 	stop := context.AfterFunc(ctx, func() { u.Close() })
 	defer stop()
-	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: ownName}) // of one that was refused
-	u.Wire.Send(&pgproto3.Parse{Name: ownName, Query: sql})
-	u.Wire.Send(&pgproto3.Bind{DestinationPortal: ownName, PreparedStatement: ownName})
-	u.Wire.Send(&pgproto3.Execute{Portal: ownName})
-	u.Wire.Send(&pgproto3.Close{ObjectType: 'P', Name: ownName})
-	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: ownName})
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: OwnName}) // of one that was refused
+	u.Wire.Send(&pgproto3.Parse{Name: OwnName, Query: sql})
+	u.Wire.Send(&pgproto3.Bind{DestinationPortal: OwnName, PreparedStatement: OwnName})
+	u.Wire.Send(&pgproto3.Execute{Portal: OwnName})
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'P', Name: OwnName})
+	u.Wire.Send(&pgproto3.Close{ObjectType: 'S', Name: OwnName})
 	u.Wire.Send(end)
 	if err := u.Wire.Flush(); err != nil {
 		return nil, fmt.Errorf("%w: query: %w", ErrWire, err)
@@ -206,6 +207,51 @@ func (u *Upstream) Send() (sent func() error) {
 	done := make(chan error, 1)
 	go func() { done <- u.Wire.Flush() }()
 	return sync.OnceValue(func() error { return <-done })
+}
+
+// Deliver writes what waits for the server. While that does not take it, what it says
+// unasked goes to aside; an answer is held, and returned, as held is if there was one.
+// Errors are aside's, or wrap [ErrWire].
+func (u *Upstream) Deliver(held pgproto3.BackendMessage, aside func(pgproto3.BackendMessage) error) (pgproto3.BackendMessage, error) {
+	done := make(chan error, 1)
+	go func() { done <- u.Wire.Flush() }()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				err = fmt.Errorf("%w: %w", ErrWire, err)
+			}
+			return held, err
+		case <-time.After(patience):
+		}
+		if held != nil {
+			continue
+		}
+		var err error
+		if held, err = u.hear(aside); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// hear gives aside what the server says unasked for a while, and returns an answer.
+func (u *Upstream) hear(aside func(pgproto3.BackendMessage) error) (pgproto3.BackendMessage, error) {
+	u.SetReadDeadline(time.Now().Add(patience))
+	defer u.SetReadDeadline(time.Time{})
+	for {
+		m, err := u.Wire.Receive()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrWire, err)
+		case !Unasked(m):
+			return m, nil
+		}
+		if err := aside(m); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Unasked reports whether a server says m by itself: notices and the like are no

@@ -56,7 +56,9 @@ func (v *visitor) preparable(stmt *pg.Node) bool {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		v.query(n.SelectStmt, nil)
-		v.Limit = limitOf(n.SelectStmt)
+		if n, ok := sqltree.LimitOf(n.SelectStmt); ok {
+			v.Limit = n
+		}
 	case *pg.Node_InsertStmt:
 		v.insert(n.InsertStmt, nil)
 	case *pg.Node_UpdateStmt:
@@ -69,15 +71,6 @@ func (v *visitor) preparable(stmt *pg.Node) bool {
 		return false
 	}
 	return true
-}
-
-// limitOf returns the number after LIMIT, if it is one.
-func limitOf(s *pg.SelectStmt) int64 {
-	n := s.GetLimitCount().GetAConst().GetIval()
-	if n == nil || s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
-		return sql.NoLimit
-	}
-	return int64(n.Ival)
 }
 
 // A visitor walks one statement.

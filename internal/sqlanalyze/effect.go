@@ -58,6 +58,9 @@ const (
 // that is, is known when it is executed.
 func (e *Effect) ByName() bool { return e.Kind == Fetch || e.Kind == Move || e.Kind == Execute }
 
+// Ends reports whether a statement ends a transaction.
+func (e *Effect) Ends() bool { return e.Kind == Commit || e.Kind == Rollback }
+
 // carries counts a statement around other statements or expressions, and reports
 // whether it is one.
 func (v *visitor) carries(stmt *pg.Node) bool {

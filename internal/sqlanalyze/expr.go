@@ -133,7 +133,7 @@ func (v *visitor) more(n any, s *scope) {
 
 // column counts what a reference reads: a column, a whole row, or all of them.
 func (v *visitor) column(c *pg.ColumnRef, s *scope) {
-	v.spend(s.width())
+	v.spend(s.reach(len(c.Fields)))
 	last := len(c.Fields) - 1
 	_, star := c.Fields[last].Node.(*pg.Node_AStar)
 	parts := names(c.Fields)
@@ -159,6 +159,7 @@ func (v *visitor) column(c *pg.ColumnRef, s *scope) {
 
 // field counts e.name: a column, or else a function of the whole row.
 func (v *visitor) field(e *entry, name string) {
+	v.spend(len(e.columns))
 	from, ok := e.find(name)
 	v.readAll(from)
 	if ok {

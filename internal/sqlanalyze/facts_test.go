@@ -63,6 +63,7 @@ CREATE DOMAIN tidiest AS tidy;
 CREATE TYPE pair AS (a int, b tidiest[]);
 CREATE TYPE span AS RANGE (subtype = tidy);
 CREATE TABLE pairs (p pair, d text);
+CREATE VIEW tidied AS SELECT length(note::tidy) AS n FROM orders; CREATE TABLE tidying (a int DEFAULT length('x'::tidy), b int);
 CREATE FUNCTION asked(a int DEFAULT twice(1)) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 CREATE FUNCTION split(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
 CREATE TABLE parted (a int) PARTITION BY LIST (split(a));
@@ -203,7 +204,7 @@ func TestEffort(t *testing.T) {
 		doubled += fmt.Sprintf(", c%d AS (SELECT x.*, x.* FROM c%d x)", i+1, i)
 	}
 	joined, all := " FROM pg_class t0", "t0.*"
-	for i := range 24 {
+	for i := range 40 {
 		joined += fmt.Sprintf(" LEFT JOIN pg_class t%d ON t%d.oid = t%d.oid", i+1, i+1, i)
 		all += fmt.Sprintf(", t%d.oid, t%d.relname, t%d.relkind, t%d.relnatts, t%d.relowner, t%d.reltype, t%d.relam, t%d.relpages", i+1, i+1, i+1, i+1, i+1, i+1, i+1, i+1)
 	}

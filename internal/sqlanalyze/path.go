@@ -53,7 +53,7 @@ func (v *visitor) configured(c *pg.FuncCall) {
 		v.configuredPath(c, value)
 		return
 	}
-	if pinned[n] { //guard:A17 set-config-pinned
+	if sqltree.Pinned[n] { //guard:A17 set-config-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", n)
 	}
 	v.Set = &sql.Setting{Name: n, Value: value.GetSval()}

@@ -184,7 +184,7 @@ func (v *visitor) show(top bool, list ...output) {
 
 // referred returns what a reference that was counted reads.
 func (v *visitor) referred(c *pg.ColumnRef, s *scope) (from []sql.Column) {
-	v.spend(s.width())
+	v.spend(s.reach(len(c.Fields)))
 	parts := names(c.Fields)
 	if len(parts) == 1 {
 		from, _ = s.with(parts[0])

@@ -82,12 +82,24 @@ func (s *scope) seeing(entries []*entry) *scope {
 	return &scope{entries: entries, outer: s.outer, ctes: s.ctes, rows: s.rows}
 }
 
-// width returns how many columns and entries a name is looked for among, at most.
+// width returns how many entries and columns a name alone is looked for among, at most.
 func (s *scope) width() (n int) {
 	for ; s != nil; s = s.outer {
 		for _, e := range s.entries {
 			n += 1 + len(e.columns)
 		}
+	}
+	return n
+}
+
+// reach returns the same for a name of so many parts: with more than one it is looked for
+// in one entry, which is found by the first.
+func (s *scope) reach(parts int) (n int) {
+	if parts == 1 {
+		return s.width()
+	}
+	for ; s != nil; s = s.outer {
+		n += len(s.entries)
 	}
 	return n
 }

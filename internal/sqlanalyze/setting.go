@@ -59,7 +59,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 		v.modes(n.Args)
 		return
 	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
-		if pinned[name] { // the session began with what is pinned
+		if sqltree.Pinned[name] { // the session began with what is pinned
 			if name == "search_path" {
 				v.effect.Kind = ResetPath
 			}
@@ -84,7 +84,7 @@ func (v *visitor) setting(n *pg.VariableSetStmt) {
 		}
 		value += settingValue(a)
 	}
-	if pinned[name] && !harmless(name, value) { //guard:A17 setting-pinned
+	if sqltree.Pinned[name] && !harmless(name, value) { //guard:A17 setting-pinned
 		deny("%s is pinned: what names and literals mean hangs on it", name)
 	}
 	v.Kinds["set"] = true
@@ -103,11 +103,4 @@ func settingValue(n *pg.Node) string {
 		deny("the value of a setting is a literal")
 	}
 	return value
-}
-
-// pinned are the settings on which it hangs what a statement means.
-var pinned = map[string]bool{
-	"search_path": true, "standard_conforming_strings": true, "client_encoding": true, "backslash_quote": true, "transform_null_equals": true,
-	"escape_string_warning": true, "array_nulls": true, "session_replication_role": true, "session_authorization": true, "role": true,
-	"row_security": true, "check_function_bodies": true, "allow_system_table_mods": true, "dynamic_library_path": true, "local_preload_libraries": true,
 }

@@ -46,7 +46,14 @@ WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid ORDER BY 1, 2`
 	// or a with a function, whose arguments have defaults. They stand in trees, whose dependencies on the
 	// server's own functions are not recorded. Behind its operators and casts (formats
 	// 1 and 2) the server's own functions do not count.
-	calls = `SELECT DISTINCT x.r, x.w, m[2] FROM (
+	calls = `SELECT DISTINCT x.r, x.w, m[2] FROM (` + trees + `) x,
+ LATERAL pg_catalog.regexp_matches(x.t, ':(aggfnoid|winfnoid|opfuncid|funcid) (\d+)(?: :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d))?', 'g') m
+WHERE NOT (m[2]::pg_catalog.oid OPERATOR(pg_catalog.<) 16384 AND (m[1] OPERATOR(pg_catalog.=) 'opfuncid' OR COALESCE(m[3], '') OPERATOR(pg_catalog.=) ANY (ARRAY['1', '2'])))
+ORDER BY 1, 2, 3`
+	// casts to types of users stand in the same trees, and name no function.
+	coercions = `SELECT DISTINCT x.r, x.w, m[1] FROM (` + trees + `) x, LATERAL pg_catalog.regexp_matches(x.t, ':resulttype (\d+)', 'g') m
+WHERE m[1]::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384 ORDER BY 1, 2, 3`
+	trees = `
  SELECT ev_class r, 'c' w, ev_qual::pg_catalog.text OPERATOR(pg_catalog.||) ev_action::pg_catalog.text t FROM pg_catalog.pg_rewrite
  UNION ALL SELECT polrelid, 'c', pg_catalog.concat(polqual::pg_catalog.text, polwithcheck::pg_catalog.text) FROM pg_catalog.pg_policy
  UNION ALL SELECT adrelid, 'f', adbin::pg_catalog.text FROM pg_catalog.pg_attrdef
@@ -54,10 +61,7 @@ WHERE d.refobjid OPERATOR(pg_catalog.<>) p.polrelid ORDER BY 1, 2`
  UNION ALL SELECT indrelid, 'f', pg_catalog.concat(indexprs::pg_catalog.text, indpred::pg_catalog.text) FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
  UNION ALL SELECT oid, 'a', proargdefaults::pg_catalog.text FROM pg_catalog.pg_proc WHERE proargdefaults IS NOT NULL
  UNION ALL SELECT partrelid, 'k', partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
- UNION ALL SELECT contypid, 't', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0) x,
- LATERAL pg_catalog.regexp_matches(x.t, ':(aggfnoid|winfnoid|opfuncid|funcid) (\d+)(?: :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d))?', 'g') m
-WHERE NOT (m[2]::pg_catalog.oid OPERATOR(pg_catalog.<) 16384 AND (m[1] OPERATOR(pg_catalog.=) 'opfuncid' OR COALESCE(m[3], '') OPERATOR(pg_catalog.=) ANY (ARRAY['1', '2'])))
-ORDER BY 1, 2, 3`
+ UNION ALL SELECT contypid, 't', conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contypid OPERATOR(pg_catalog.<>) 0`
 	// parents are the tables that others are children or partitions of.
 	parents = `SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, 2`
 	// fills are the sequences that defaults take from.
@@ -152,6 +156,9 @@ func Load(ctx context.Context, q Querier) (*Catalog, error) {
 	}
 	own := r.calls(signatures)
 	checks := r.checks(own)
+	for _, x := range r.rows(coercions, 3) {
+		own[x[1]+x[0]] = append(own[x[1]+x[0]], checks(x[2])...)
+	}
 	for oid, f := range functions {
 		f.Calls = append(own["a"+oid], checks(typesOf[oid]...)...)
 	}

@@ -73,3 +73,14 @@ func (d *Done) SetsPurpose() (purpose string, ok bool) {
 	}
 	return "", false
 }
+
+// Light reports whether statements have no names, such as SET TRANSACTION, nor what
+// stands behind one.
+func Light(list []sqlanalyze.Mapped) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(m sqlanalyze.Mapped) bool {
+		if m.Effect.ByName() { //guard:A17 look-by-name
+			return true
+		}
+		return slices.ContainsFunc(m.Kinds, func(k string) bool { return k != "transaction" && k != "set" && k != "show" && k != sql.Session })
+	})
+}

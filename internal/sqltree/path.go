@@ -46,3 +46,10 @@ func SplitPath(s string) (path []string, ok bool) {
 	}
 	return path, true
 }
+
+// Pinned are the settings on which it hangs what a statement means.
+var Pinned = map[string]bool{
+	"search_path": true, "standard_conforming_strings": true, "client_encoding": true, "backslash_quote": true, "transform_null_equals": true,
+	"escape_string_warning": true, "array_nulls": true, "session_replication_role": true, "session_authorization": true, "role": true,
+	"row_security": true, "check_function_bodies": true, "allow_system_table_mods": true, "dynamic_library_path": true, "local_preload_libraries": true,
+}

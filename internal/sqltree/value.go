@@ -163,3 +163,12 @@ func ArityOf(c *pg.FuncCall) Arity {
 	}
 	return n
 }
+
+// LimitOf returns the number after LIMIT, if it is one.
+func LimitOf(s *pg.SelectStmt) (n int64, ok bool) {
+	c := s.GetLimitCount().GetAConst().GetIval()
+	if c == nil || s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
+		return 0, false
+	}
+	return int64(c.Ival), true
+}

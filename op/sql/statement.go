@@ -169,3 +169,18 @@ func NewOperation(a *Asked, f *Found) (*op.Operation, error) {
 	}
 	return &op.Operation{Type: DocumentType, Asked: asked, Found: found}, nil
 }
+
+// Changes reports whether s does something to a relation beside reading it, or may.
+func (s *Statement) Changes() bool {
+	return slices.Contains(s.Kinds, "call") || slices.ContainsFunc(s.Relations, func(r Relation) bool { return r.Mode != Read })
+}
+
+// Writes reports whether s changes a table that has one of the columns,
+// schema.table.column, or one behind which such a table stands.
+func (s *Statement) Writes(columns []string) bool {
+	holds := func(table string) bool {
+		return slices.ContainsFunc(columns, func(c string) bool { return strings.HasPrefix(c, table+".") })
+	}
+	return slices.ContainsFunc(s.Relations, func(r Relation) bool { return r.Mode != Read && holds(r.Schema+"."+r.Name) }) ||
+		s.Changes() && slices.ContainsFunc(s.Underlying, holds)
+}

@@ -90,6 +90,32 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+// TestCopyTold copies into a table whose trigger says something for each row, which the
+// server does before it takes more.
+//
+// SPEC PGGW-11
+// R11
+func TestCopyTold(t *testing.T) {
+	t.Parallel()
+	w := newBroad(t, nil)
+	w.pg.Exec(t, w.db, `CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', repeat('x', 2000); RETURN NEW; END $$;
+CREATE TRIGGER tell BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION tell()`)
+	heard := 0
+	cfg := w.config(t, w.Wide(1), w.Holder(0))
+	cfg.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) { heard++ }
+	c := w.connect(t, cfg)
+	const rows = 20_000
+	if tag, err := c.CopyFrom(t.Context(), strings.NewReader(strings.Repeat("7\tx\n", rows)), "COPY notes FROM STDIN"); err != nil || tag.RowsAffected() != rows || heard != rows {
+		t.Errorf("%s, %v, %d notices", tag, err, heard)
+	}
+	if _, err := c.CopyFrom(t.Context(), strings.NewReader(strings.Repeat("7\tx\n", rows)+"bad\n"+strings.Repeat("7\tx\n", rows)), "COPY notes FROM STDIN"); err == nil {
+		t.Error("what the server does not take")
+	}
+	if n, err := query(t, c, "SELECT 1"); n != 1 || err != nil {
+		t.Errorf("after it: %d, %v", n, err)
+	}
+}
+
 // TestCopyExtended copies as libpq's PQexecParams does: a Sync behind the Execute,
 // which says nothing while the client copies.
 //

@@ -3,7 +3,6 @@ package pggw
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/writhq/writ/internal/sqlnames"
 	"github.com/writhq/writ/internal/sqltree"
 	"github.com/writhq/writ/op"
-	"github.com/writhq/writ/op/sql"
 )
 
 // upToDate has the session know the server's names as they are before m: at the
@@ -67,6 +65,7 @@ func (x *session) asked(fn func() error) error {
 	case err == nil, fatal(err):
 		return err
 	case errors.Is(err, pgwire.ErrRefused):
+		x.Undone = true
 		return op.Deny(op.StateUnavailable, "the server has not told the gate its catalog: the client cancelled, or its statement_timeout is too short for that")
 	}
 	x.hall.Log().Error("the server's catalog cannot be read", "target", x.target, "err", err)
@@ -108,12 +107,7 @@ func (x *session) light(m pgproto3.FrontendMessage) bool {
 			of(p.Prepared)
 		}
 	}
-	return len(list) > 0 && !slices.ContainsFunc(list, func(m sqlanalyze.Mapped) bool {
-		if m.Effect.ByName() { //guard:A17 look-by-name
-			return true
-		}
-		return slices.ContainsFunc(m.Kinds, func(k string) bool { return k != "transaction" && k != "set" && k != sql.Session })
-	})
+	return sqlnames.Light(list)
 }
 
 // errChanged is the error for a prepared statement whose names mean something else

@@ -1,8 +1,11 @@
 package pggw
 
 import (
+	"errors"
+
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/writhq/writ/internal/pgwire"
 	"github.com/writhq/writ/internal/sqlanalyze"
 )
 
@@ -63,8 +66,8 @@ func (a *answer) copyIn(u *use) error {
 				continue
 			}
 			waiting = 0
-			if err := a.up.Wire.Flush(); err != nil {
-				return errUpstream
+			if err := a.write(); err != nil {
+				return err
 			}
 		case *pgproto3.CopyDone, *pgproto3.CopyFail:
 			return a.ended(m)
@@ -81,8 +84,18 @@ func (a *answer) ended(m pgproto3.FrontendMessage) error {
 	if !a.synced {
 		a.up.Wire.Send(&pgproto3.Flush{})
 	}
-	if err := a.up.Wire.Flush(); err != nil {
+	return a.write()
+}
+
+// write sends what was copied. A server that has something to say, such as notices of
+// triggers, takes no more before that is heard.
+func (a *answer) write() (err error) {
+	a.held, err = a.up.Deliver(a.held, func(m pgproto3.BackendMessage) error {
+		_, err := a.take(m)
+		return err
+	})
+	if errors.Is(err, pgwire.ErrWire) {
 		return errUpstream
 	}
-	return nil
+	return err
 }

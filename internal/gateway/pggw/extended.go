@@ -91,11 +91,13 @@ func (x *session) bind(m *pgproto3.Bind) error {
 	}
 	if opened := (&sqlnames.Portal{Prepared: p, Bind: kept, Path: x.path}); x.Full(opened.Size()) {
 		return x.refuseUntilSync(errFull)
+	} else if opened.Size()-len(p.Text) > maxValues { //guard:R11 values-bound
+		return x.refuseUntilSync(x.record(op.Deny(op.OperationInvalid, "the values of one execution have at most 900 KiB together, since its receipt keeps them: COPY takes more")))
 	} else {
 		x.Open(m.DestinationPortal, opened)
 	}
 	if p.Mapped != nil {
-		x.seconds = least(x.seconds, x.holder.Bounds(p.Mapped.Action(), x.target).MaxSeconds)
+		x.seconds = pgwire.Least(x.seconds, x.holder.Bounds(p.Mapped.Action(), x.target).MaxSeconds)
 	}
 	x.up.Wire.Send(kept)
 	return x.answered(1)
@@ -257,6 +259,9 @@ func (x *session) collect() error {
 			x.takeBack()
 			x.skipping = true
 			return errors.Join(x.failed(e, brake), sent())
+		}
+		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 {
+			continue
 		}
 		if !pgwire.Unasked(m) {
 			x.owed--

@@ -7,6 +7,7 @@ const (
 	maxStartup      = 15 * time.Second // from the first byte to a known holder, TLS included
 	maxPassword     = 120 << 10        // bytes of the message that carries a credential
 	maxMessage      = 64 << 20         // bytes of any other, once the holder is known
+	maxValues       = 900 << 10        // bytes of the values of one execution: its evidence has at most 1 MiB
 	maxOwed         = 1024             // answers of the server that are read together
 	maxOut          = 1 << 20          // bytes that wait for the server, and one message more
 	maxFarewell     = time.Second      // for a client to take the reason why its session ends

@@ -2,7 +2,6 @@ package pggw
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -25,7 +24,7 @@ func (x *session) hide(u *use, m *pgproto3.RowDescription) error {
 	u.hidden = make([]bool, len(m.Fields))
 	for i, f := range m.Fields {
 		c, ok := x.known.Origin(f.TableOID, f.TableAttributeNumber)
-		if !ok { //guard:R7/sql mask-origin
+		if !ok || !slices.Contains(u.mapped.Reads, c) { //guard:R7/sql mask-origin
 			return &op.Denial{
 				Code: op.ResponseStopped, Reason: "the server does not say where the column " + string(f.Name) + " comes from, and others in the statement are masked",
 				Next: "ask for what is computed in a statement of its own", Receipt: u.receipt,
@@ -50,13 +49,5 @@ func (x *session) wordless(u *use) bool {
 	if u.mask != nil || len(x.masks) == 0 {
 		return u.mask != nil
 	}
-	if slices.Contains(u.mapped.Kinds, "transaction") || slices.Contains(u.mapped.Kinds, "call") {
-		return true
-	}
-	holds := func(table string) bool {
-		return slices.ContainsFunc(x.masks, func(c string) bool { return strings.HasPrefix(c, table+".") })
-	}
-	written := func(r sql.Relation) bool { return r.Mode != sql.Read }
-	return slices.ContainsFunc(u.mapped.Relations, func(r sql.Relation) bool { return written(r) && holds(r.Schema+"."+r.Name) }) ||
-		slices.ContainsFunc(u.mapped.Relations, written) && slices.ContainsFunc(u.mapped.Underlying, holds)
+	return slices.Contains(u.mapped.Kinds, "transaction") || slices.Contains(u.mapped.Kinds, "call") || u.mapped.Writes(x.masks)
 }

@@ -75,6 +75,19 @@ ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN name te
 	if rows := asked(t, c, "FETCH ALL FROM k")["simple"]; len(rows) != 1 || shown(rows[0]) != "3 NULL" {
 		t.Errorf("FETCH: %q", rows)
 	}
+	if _, err := query(t, c, "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := query(t, c, "DECLARE k CURSOR WITH HOLD FOR SELECT id, card FROM customers"); err != nil {
+		t.Fatal(err)
+	}
+	w.pg.Exec(t, w.db, "ALTER TABLE customers RENAME card TO old; ALTER TABLE customers ADD card text")
+	if _, err := query(t, c, "SELECT 1"); err != nil { // now the gate knows
+		t.Fatal(err)
+	}
+	if list, err := c.Exec(t.Context(), "FETCH 1 FROM k").ReadAll(); err == nil || len(list) > 0 && len(list[0].Rows) > 0 {
+		t.Errorf("a cursor over what was masked under another name: %v", err)
+	}
 	h, err := c.Hijack()
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +144,7 @@ CREATE CONSTRAINT TRIGGER told AFTER UPDATE ON customers DEFERRABLE INITIALLY DE
 	ask := func(sql string) pgproto3.FrontendMessage { return &pgproto3.Query{String: sql} }
 	const late = "UPDATE customers SET name = 'late' WHERE id = 3"
 	for name, list := range map[string][]pgproto3.FrontendMessage{
+		"put off, with another": {ask(late + "; SELECT 1")}, "put off, behind another": {parsed("", late), bound("", ""), &pgproto3.Execute{}, parsed("", "SELECT 1"), bound("", ""), &pgproto3.Execute{}, &pgproto3.Sync{}},
 		"check": {ask("UPDATE customers SET name = '' WHERE id = 3")}, "behind a view": {ask("UPDATE everybody SET name = '' WHERE name = 'c3'")}, "put off": {ask(late)},
 		"put off, extended": {parsed("", late), bound("", ""), &pgproto3.Execute{}, &pgproto3.Sync{}},
 		"put off to Sync":   {parsed("", late), bound("", ""), &pgproto3.Execute{}, &pgproto3.Flush{}, &pgproto3.Sync{}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -86,6 +87,7 @@ type answer struct {
 	failed  bool         // the client was told of an error
 	stopped error        // the client gets no more of it; why
 	brake   *pgwire.Brake
+	held    pgproto3.BackendMessage // that came while the client copied; nil: none
 }
 
 // relay sends what waits and passes the server's answer on until it ends. Without a
@@ -98,7 +100,10 @@ func (x *session) relay(uses []*use, synced bool) error {
 	a := &answer{session: x, uses: uses, sent: sent, synced: synced, brake: pgwire.NewBrake(x.ctx, x.up, x.upTLS, seconds(uses))}
 	defer a.brake.End()
 	for {
-		m, err := x.up.Wire.Receive()
+		m, err := a.held, error(nil)
+		if a.held = nil; m == nil {
+			m, err = x.up.Wire.Receive()
+		}
 		if err != nil {
 			return errUpstream
 		}
@@ -128,17 +133,9 @@ func (a *answer) settled(err error) error {
 // seconds returns the least time that one of the uses is given; 0 is any.
 func seconds(uses []*use) (n int64) {
 	for _, u := range uses {
-		n = least(n, u.bounds.MaxSeconds)
+		n = pgwire.Least(n, u.bounds.MaxSeconds)
 	}
 	return n
-}
-
-// least returns the less of two numbers of which 0 is any.
-func least(a, b int64) int64 {
-	if a == 0 || b > 0 && b < a {
-		return b
-	}
-	return a
 }
 
 // tooLong returns the denial of what takes longer than the policy gives it.
@@ -164,7 +161,7 @@ func (a *answer) take(m pgproto3.BackendMessage) (done bool, err error) {
 			return false, nil
 		}
 	case *pgproto3.NoticeResponse:
-		if a.wordless(a.use()) {
+		if a.hushed || a.wordless(a.use()) {
 			return false, nil
 		}
 	case *pgwire.Row:
@@ -223,7 +220,11 @@ func (a *answer) completed(m pgproto3.BackendMessage) (done bool, err error) {
 		u.result.tag(c.CommandTag)
 		a.Carry(u.done(!bytes.HasPrefix(c.CommandTag, []byte("ROLLBACK"))))
 	}
-	if a.moves(u) { //guard:A17 path-noted
+	if slices.Contains(u.mapped.Kinds, "call") && (a.up.Tx != 'T' || a.Ended) { //guard:R5/sql call-ends
+		a.End(false) // the procedure may have ended the transaction
+	}
+	a.hushed = a.hushed || a.wordless(u) // what it has put off comes later
+	if a.moves(u) {                      //guard:A17 path-noted
 		a.moved, a.stale = true, true
 	}
 	a.at++
@@ -246,9 +247,9 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 		d.Receipt, a.stopped = u.receipt, d
 	}
 	u.result.failed, a.Undone = true, true
-	if a.at >= len(a.uses) { // the commit behind them has failed
-		for _, u := range a.uses {
-			u.result.failed = true
+	if a.up.Tx == 'I' { // those before it are taken back with it
+		for i := min(a.at, len(a.uses)) - 1; i >= 0 && !a.uses[i].effect.Ends(); i-- {
+			a.uses[i].result.failed = a.uses[i].mapped.Changes()
 		}
 	}
 	for _, later := range a.uses[min(a.at+1, len(a.uses)):] {
@@ -256,7 +257,7 @@ func (a *answer) refused(m *pgproto3.ErrorResponse) (done bool, err error) {
 	}
 	if a.stopped == nil {
 		a.failed = true
-		if a.wordless(u) { //guard:A17 mask-error
+		if a.hushed || a.wordless(u) { //guard:A17 mask-error
 			m = pgwire.Wordless(m)
 		}
 		a.client.Wire.Send(m)

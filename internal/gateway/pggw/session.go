@@ -45,6 +45,7 @@ type session struct {
 	idler
 
 	sqlnames.Names
+	hushed     bool  // what was put off in this series could show what is masked
 	skipping   bool  // until Sync: a message before it was refused
 	broken     bool  // the gate refused it: the server does not know
 	dirty      bool  // something was sent upstream since the last Sync
@@ -165,8 +166,8 @@ func (x *session) message(m pgproto3.FrontendMessage) error {
 			return nil
 		}
 	}
-	if slices.ContainsFunc(sqlnames.In(m), func(name string) bool { return len(name) > sqlnames.MaxName }) { //guard:R5/sql name-length
-		return x.refuseUntilSync(op.Deny(op.OperationInvalid, fmt.Sprintf("the name of a statement or portal has at most %d bytes", sqlnames.MaxName)))
+	if slices.ContainsFunc(sqlnames.In(m), func(name string) bool { return len(name) > sqlnames.MaxName || name == pgwire.OwnName }) { //guard:R5/sql name-length
+		return x.refuseUntilSync(op.Deny(op.OperationInvalid, fmt.Sprintf("the name of a statement or portal has at most %d bytes, and is not the gate's own", sqlnames.MaxName)))
 	}
 	if err := x.upToDate(m); err != nil {
 		return x.unread(m, err)
@@ -298,7 +299,7 @@ func (x *session) ready(tx byte) {
 	if tx == 'I' {
 		x.End(!x.Undone)
 	}
-	x.Ended = false
+	x.Ended, x.hushed = false, false
 }
 
 // together asks the gate about all uses, and calls fn if all are permitted.
@@ -332,7 +333,7 @@ func (x *session) record(why error) error {
 		if u, ok := errors.AsType[*sqlanalyze.Denial](why); ok {
 			reason, state = u.Reason, u.State
 		} else if _, text, ok := strings.Cut(reason, sqlparser.ErrParser.Error()+": "); ok && !errors.Is(why, sqlparser.ErrEnded) {
-			reason, state = text, syntaxError
+			reason, state = text, pgwire.CodeSyntax
 		}
 		d = op.Deny(op.OperationInvalid, reason)
 	}
@@ -342,6 +343,3 @@ func (x *session) record(why error) error {
 	}
 	return err
 }
-
-// syntaxError is the SQLSTATE of a text that the grammar does not take.
-const syntaxError = "42601"
