@@ -258,7 +258,7 @@ func (x *session) collect() error {
 		if e, ok := m.(*pgproto3.ErrorResponse); ok {
 			x.takeBack()
 			x.skipping = true
-			return errors.Join(x.failed(e, brake), sent())
+			return settled(sent, x.failed(e, brake))
 		}
 		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 {
 			continue
@@ -271,10 +271,7 @@ func (x *session) collect() error {
 		}
 	}
 	x.confirmed()
-	if sent() != nil {
-		return errUpstream
-	}
-	return nil
+	return settled(sent, nil)
 }
 
 // failed tells the client of an error of the server that is of no one execution.
@@ -315,10 +312,7 @@ func (x *session) sync() error {
 		if r, ok := m.(*pgproto3.ReadyForQuery); ok {
 			x.ready(r.TxStatus)
 			x.client.Wire.Send(r)
-			if sent() != nil {
-				return errUpstream
-			}
-			return nil
+			return settled(sent, nil)
 		}
 		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 { //guard:A17 mask-notice
 			continue

@@ -17,7 +17,7 @@ func (x *session) moves(u *use) bool {
 	case sqlanalyze.ResetPath, sqlanalyze.ResetAll, sqlanalyze.DiscardAll:
 		return x.moved
 	}
-	if k := u.effect.Kind; k == sqlanalyze.Commit || k == sqlanalyze.Rollback || k == sqlanalyze.RollbackTo { //guard:A17 path-taken-back
+	if u.effect.Ends() || u.effect.Kind == sqlanalyze.RollbackTo { //guard:A17 path-taken-back
 		return x.moved
 	}
 	if slices.Contains(u.mapped.Kinds, "call") { // a procedure can end transactions

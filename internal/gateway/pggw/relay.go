@@ -114,17 +114,17 @@ func (x *session) relay(uses []*use, synced bool) error {
 			return errUpstream
 		}
 		if done, err := a.take(m); done || err != nil {
-			return a.settled(err)
+			return settled(sent, err)
 		}
 	}
 }
 
 // settled returns err once all was sent, if the session goes on.
-func (a *answer) settled(err error) error {
+func settled(sent func() error, err error) error {
 	if fatal(err) {
 		return err
 	}
-	if a.sent() != nil {
+	if sent() != nil {
 		return errUpstream
 	}
 	return err
@@ -279,7 +279,7 @@ func (a *answer) over(m *pgproto3.ReadyForQuery) error {
 	if a.stopped != nil {
 		a.deny(a.stopped)
 		if m.TxStatus == 'T' { //guard:R7/sql stop-fails
-			if err := errors.Join(a.settled(nil), a.fail()); err != nil {
+			if err := errors.Join(settled(a.sent, nil), a.fail()); err != nil {
 				return err
 			}
 		}
