@@ -260,7 +260,7 @@ func (x *session) collect() error {
 			x.skipping = true
 			return settled(sent, x.failed(e, brake))
 		}
-		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 {
+		if _, ok := m.(*pgproto3.NoticeResponse); ok && len(x.masks) > 0 { //guard:A17 mask-notice-bind
 			continue
 		}
 		if !pgwire.Unasked(m) {

@@ -100,7 +100,7 @@ ALTER TABLE customers DROP COLUMN name; ALTER TABLE customers ADD COLUMN name te
 //
 // SPEC PGGW-13
 // R7/sql A17
-// guard: mask-error, mask-notice
+// guard: mask-error, mask-notice, mask-notice-bind
 func TestMaskWords(t *testing.T) {
 	t.Parallel()
 	w := newWorldAt(t, pggw.Watchful, func(d *policy.Document) {
@@ -108,9 +108,10 @@ func TestMaskWords(t *testing.T) {
 		s := d.Operations[1].SQL
 		s.Relations[0].Read, s.Relations[0].Update, s.Mask = []string{"*"}, []string{"name"}, []string{"public.customers.card"}
 		s.Relations = append(s.Relations, op.SQLRelation{Name: "public.everybody", Read: []string{"name"}, Update: []string{"name"}})
-		s.Functions = append(s.Functions, "public.loud")
+		s.Functions = append(s.Functions, "public.loud", "public.early")
 	})
-	w.pg.Exec(t, w.db, `CREATE TABLE notes (id int, body text); CREATE VIEW everybody AS SELECT id, name, card FROM customers; GRANT ALL ON everybody TO app;
+	w.pg.Exec(t, w.db, `CREATE FUNCTION early() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'card'; RETURN 1; END $$;
+CREATE TABLE notes (id int, body text); CREATE VIEW everybody AS SELECT id, name, card FROM customers; GRANT ALL ON everybody TO app;
 CREATE FUNCTION loud(int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RAISE EXCEPTION 'card %', (SELECT card FROM customers WHERE id = $1); END $$;
 ALTER TABLE customers ADD CONSTRAINT named CHECK (name <> '');
 CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.name = 'late' THEN RAISE EXCEPTION 'card %', NEW.card; END IF; RETURN NULL; END $$;
@@ -155,6 +156,9 @@ CREATE CONSTRAINT TRIGGER told AFTER UPDATE ON customers DEFERRABLE INITIALLY DE
 	}
 	if s := said(parsed("", "UPDATE customers SET name = 'told' WHERE id = 3"), bound("", ""), &pgproto3.Execute{}, &pgproto3.Flush{}, &pgproto3.Sync{}); s != "" {
 		t.Errorf("a change: %s", s)
+	}
+	if s := said(parsed("", "SELECT id FROM customers WHERE id = early()"), bound("", ""), &pgproto3.Sync{}); s != "" { // computed while it is bound
+		t.Errorf("bound: %s", s)
 	}
 	for _, sql := range []string{"BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT card FROM customers WHERE loud(id) = 1"} {
 		if s := said(ask(sql)); s != "" {
